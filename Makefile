@@ -1,0 +1,54 @@
+# The front desk. Every verb prepares what it needs in .venv; the machine needs Python 3.11 or newer, and make.
+#
+#   make test                      with python3
+#   make test PYTHON=python3.12    with another Python (an environment made with a third one is made anew)
+#   make test ARGS="-k restart"    ARGS go to the command behind the verb (demo, test, bench)
+
+PYTHON ?= python3
+VENV ?= .venv
+ARGS ?=
+
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install --constraint constraints.txt
+VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
+READY := $(VENV)/.ready-$(VERSION)
+READY_TO_BENCH := $(VENV)/.ready-to-bench-$(VERSION)
+TYPED := $(wildcard src tools tests/typing benchmarks)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench clean
+
+help: ## say what there is
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile
+
+demo: $(READY) ## see the runtime at work: the real app server, a scripted model, no network, no account
+	@$(BIN)/codex-runtime demo $(ARGS)
+
+test: $(READY) ## run the tests
+	@$(BIN)/python -m pytest --quiet $(ARGS)
+
+check: $(READY) ## format, lint, types, layers, generated code, README snippets
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy --no-error-summary $(TYPED)
+	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/python -m tools.codegen --check
+	@$(BIN)/python -m tools.snippets README.md
+
+bench: $(READY_TO_BENCH) ## measure, against the other Python clients where they can be installed
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+clean: ## remove the environment and everything that tools left behind
+	rm -rf $(VENV) build dist htmlcov .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed: make PYTHON=...")'
+	@echo "preparing $(VENV) with Python $(VERSION)"
+	@test -x $(BIN)/python$(VERSION) || $(PYTHON) -m venv --clear $(VENV)
+	@$(PIP) --editable ".[codex,cli,dev]"
+	@touch $@
+
+$(READY_TO_BENCH): $(READY)
+	@$(PIP) --editable ".[bench]"
+	@touch $@

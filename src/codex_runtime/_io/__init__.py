@@ -1,0 +1,1 @@
+"""Hands: asyncio, processes, pipes, files. No policy."""

@@ -1,0 +1,61 @@
+"""Where the ``codex`` binary is: named by the caller, by the environment, in the wheel, or on PATH."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from codex_runtime.errors import BinaryNotFoundError
+
+__all__ = ["find_binary"]
+
+HINT = 'install it with: pip install "codex-runtime[codex]"'
+
+
+def find_binary(explicit: str | os.PathLike[str] | None = None, *, env: Mapping[str, str] | None = None) -> Path:
+    """Return the binary to run, looking in four places in this order.
+
+    1. ``explicit``; 2. the variable ``CODEX_BINARY``; 3. the ``openai-codex-cli-bin`` wheel; 4. ``codex`` on PATH.
+    A place that names a file which cannot be run is an error, not a reason to look further. Raises
+    :class:`BinaryNotFoundError`, naming the places.
+    """
+    env = os.environ if env is None else env
+    if explicit is not None:
+        return _runnable(explicit, "the configured binary", env)
+    if named := env.get("CODEX_BINARY"):
+        return _runnable(named, "CODEX_BINARY", env)
+    if wheel := _in_wheel():
+        return wheel
+    if found := shutil.which("codex", path=env.get("PATH")):
+        return Path(found)
+    raise BinaryNotFoundError(
+        "no codex binary found: none configured, CODEX_BINARY is not set, the openai-codex-cli-bin wheel is not "
+        f"installed, and there is no codex on PATH; {HINT}"
+    )
+
+
+def _runnable(path: str | os.PathLike[str], origin: str, env: Mapping[str, str]) -> Path:
+    # A bare name is looked up on PATH, as a shell would.
+    text = os.fspath(path)
+    if os.sep not in text:
+        if found := shutil.which(text, path=env.get("PATH")):
+            return Path(found)
+        raise BinaryNotFoundError(f"{origin} is {text!r}, which is not on PATH; {HINT}")
+    candidate = Path(text).expanduser().absolute()
+    if not candidate.is_file():
+        raise BinaryNotFoundError(f"{origin} is {text!r}, but there is no such file; {HINT}")
+    if not os.access(candidate, os.X_OK):
+        raise BinaryNotFoundError(f"{origin} is {text!r}, which is not executable")
+    return candidate
+
+
+def _in_wheel() -> Path | None:
+    spec = importlib.util.find_spec("codex_cli_bin")
+    for root in (spec.submodule_search_locations or ()) if spec else ():
+        candidate = Path(root) / "bin" / ("codex.exe" if os.name == "nt" else "codex")
+        if candidate.is_file():
+            return candidate
+    return None

@@ -1,0 +1,275 @@
+"""From one road to many readers: bounded windows on the stream of envelopes.
+
+Publishing never waits. Each subscription keeps a bounded number of events and bytes; when a reader lags, the oldest
+fall out, are counted, and the reader gets one :class:`Gap` at exactly that place. A subscription with
+``overflow="block"`` loses nothing instead: it asks for the pipe to be left unread until it has caught up, but never
+for longer than its patience, since a reader that waits for an answer would otherwise wait for itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from codex_runtime._sansio.envelope import Envelope
+
+__all__ = ["DEFAULT_CAPACITY", "DEFAULT_MAX_BYTES", "Fanout", "Gap", "Overflow", "Select", "Subscription"]
+
+Overflow: TypeAlias = Literal["drop", "block"]
+Select: TypeAlias = Callable[[Envelope], bool]
+
+# A decoded delta weighs about 800 bytes, so this is at most some 7 MB a reader.
+DEFAULT_CAPACITY = 8192
+DEFAULT_MAX_BYTES = 8 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """What a lagging reader has missed here: ``count`` envelopes, the first and last of them by number."""
+
+    first_seq: int
+    last_seq: int
+    count: int
+
+
+class Subscription:
+    """One reader's bounded window on the stream. Iterate it, or take :meth:`batches`.
+
+    Yields :class:`Envelope` in order and :class:`Gap` where something was lost. Iteration ends when the subscription or
+    its runtime is closed; it raises if the runtime died. Close it (or leave its ``with`` block) when done.
+    """
+
+    def __init__(
+        self,
+        fanout: Fanout,
+        *,
+        select: Select | None,
+        outbound: bool,
+        capacity: int,
+        max_bytes: int,
+        overflow: Overflow,
+    ) -> None:
+        self._fanout = fanout
+        self._select = select
+        self._outbound = outbound
+        self._capacity = capacity
+        self._max_bytes = max_bytes
+        self._overflow = overflow
+        self._buffer: deque[tuple[list[Envelope], int]] = deque()
+        self._events = 0
+        self._bytes = 0
+        self._gap: Gap | None = None
+        self._ready: Iterator[Envelope | Gap] = iter(())
+        self._waiters: list[asyncio.Future[None]] = []
+        self._closed = False
+        self._error: Exception | None = None
+        self._blocking = False
+        self.dropped = 0
+
+    @property
+    def pending(self) -> int:
+        """How many envelopes wait to be read."""
+        return self._events
+
+    def __enter__(self) -> Subscription:
+        """Use it as a block that closes it."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close it."""
+        self.close()
+
+    def close(self) -> None:
+        """Stop receiving. What is already buffered can still be read. Idempotent."""
+        self._fanout.remove(self)
+        self._end(None)
+
+    def __aiter__(self) -> Subscription:
+        """Iterate over the envelopes."""
+        return self
+
+    async def __anext__(self) -> Envelope | Gap:
+        """Return the next envelope, or the gap that lies before it."""
+        while True:
+            # A list iterator remembers its place, which makes this the cheapest hand-over there is.
+            for item in self._ready:
+                return item
+            if (batch := await self._next()) is None:
+                raise StopAsyncIteration
+            self._ready = iter(batch)
+
+    async def batches(self) -> AsyncIterator[Sequence[Envelope | Gap]]:
+        """Iterate over what was read together: same items, same order, less work for each."""
+        while (batch := await self._next()) is not None:
+            yield batch
+
+    # -- for the fan-out -------------------------------------------------------------------------------------------
+
+    def push(self, envelopes: list[Envelope], size: int) -> None:
+        """Take what was just published, if it is wanted. Never waits, never raises."""
+        if self._select is not None:
+            select = self._select
+            envelopes = [envelope for envelope in envelopes if select(envelope)]
+            if not envelopes:
+                return
+            size = sum([len(envelope.raw) for envelope in envelopes])
+        self._buffer.append((envelopes, size))
+        self._events += len(envelopes)
+        self._bytes += size
+        if self._events > self._capacity or (self._bytes > self._max_bytes and len(self._buffer) > 1):
+            self._overflowing()
+        if self._waiters:
+            self._wake()
+
+    def give_way(self) -> None:
+        """Stop blocking: lose the oldest instead."""
+        self._trim()
+        self._unblock()
+
+    def _overflowing(self) -> None:
+        if self._overflow == "drop":
+            self._trim()
+        elif not self._blocking:
+            self._blocking = True
+            self._fanout.block(self)
+
+    def _unblock(self) -> None:
+        if self._blocking:
+            self._blocking = False
+            self._fanout.unblock(self)
+
+    def _trim(self) -> None:
+        """Drop the oldest until the window fits. The newest batch survives a byte limit, whatever its size."""
+        while self._events > self._capacity:
+            envelopes, size = self._buffer[0]
+            excess = self._events - self._capacity
+            if excess >= len(envelopes):
+                self._buffer.popleft()
+                self._lost(envelopes, size)
+            else:
+                kept = envelopes[excess:]
+                kept_size = sum([len(envelope.raw) for envelope in kept])
+                self._buffer[0] = (kept, kept_size)
+                self._lost(envelopes[:excess], size - kept_size)
+        while self._bytes > self._max_bytes and len(self._buffer) > 1:
+            self._lost(*self._buffer.popleft())
+
+    def _lost(self, envelopes: list[Envelope], size: int) -> None:
+        count = len(envelopes)
+        self._events -= count
+        self._bytes -= size
+        self.dropped += count
+        self._fanout.dropped += count
+        gap = self._gap
+        first, before = (envelopes[0].seq, 0) if gap is None else (gap.first_seq, gap.count)
+        self._gap = Gap(first, envelopes[-1].seq, before + count)
+
+    async def _next(self) -> Sequence[Envelope | Gap] | None:
+        while not self._buffer and self._gap is None:
+            if self._closed:
+                if self._error is not None:
+                    raise self._error
+                return None
+            waiter = asyncio.get_running_loop().create_future()
+            self._waiters.append(waiter)
+            await waiter
+        if (gap := self._gap) is not None:
+            self._gap = None
+            self._fanout.gaps += 1
+            return (gap,)
+        envelopes, size = self._buffer.popleft()
+        self._events -= len(envelopes)
+        self._bytes -= size
+        if self._blocking and self._events * 2 <= self._capacity and self._bytes * 2 <= self._max_bytes:
+            self._unblock()
+        return envelopes
+
+    def _wake(self) -> None:
+        waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+
+    def _end(self, error: Exception | None) -> None:
+        if not self._closed:
+            self._closed = True
+            self._error = error
+            self._unblock()
+            self._wake()
+
+
+class Fanout:
+    """All subscriptions of one runtime.
+
+    ``on_block`` is called with True when the first subscription wants the pipe left alone, with False when the last one
+    has caught up; ``patience`` bounds how long one of them may ask for that, in seconds.
+    """
+
+    def __init__(self, *, on_block: Callable[[bool], None], patience: float) -> None:
+        self._on_block = on_block
+        self._patience = patience
+        self._all: list[Subscription] = []
+        self._blocking: dict[Subscription, asyncio.TimerHandle] = {}
+        self.wants_outbound = False
+        self.dropped = 0
+        self.gaps = 0
+
+    def __len__(self) -> int:
+        """How many subscriptions are open."""
+        return len(self._all)
+
+    def subscribe(
+        self,
+        *,
+        select: Select | None = None,
+        outbound: bool = False,
+        capacity: int = DEFAULT_CAPACITY,
+        max_bytes: int = DEFAULT_MAX_BYTES,
+        overflow: Overflow = "drop",
+    ) -> Subscription:
+        """Open a window on everything that is published from now on."""
+        subscription = Subscription(
+            self, select=select, outbound=outbound, capacity=capacity, max_bytes=max_bytes, overflow=overflow
+        )
+        self._all.append(subscription)
+        self.wants_outbound = self.wants_outbound or outbound
+        return subscription
+
+    def publish(self, envelopes: list[Envelope], size: int) -> None:
+        """Hand what was read to everyone."""
+        for subscription in self._all:
+            subscription.push(envelopes, size)
+
+    def publish_outbound(self, envelope: Envelope) -> None:
+        """Hand what was written to those who asked for that too."""
+        for subscription in self._all:
+            if subscription._outbound:  # noqa: SLF001  # one unit: the two classes of this file
+                subscription.push([envelope], len(envelope.raw))
+
+    def remove(self, subscription: Subscription) -> None:
+        """Forget a subscription."""
+        if subscription in self._all:
+            self._all.remove(subscription)
+            self.wants_outbound = any(other._outbound for other in self._all)  # noqa: SLF001
+
+    def close(self, error: Exception | None) -> None:
+        """End every subscription; readers get what is buffered, then the end or ``error``."""
+        everyone, self._all = self._all, []
+        for subscription in everyone:
+            subscription._end(error)  # noqa: SLF001
+
+    def block(self, subscription: Subscription) -> None:
+        """Note that a subscription is full and wants nothing lost."""
+        loop = asyncio.get_running_loop()
+        self._blocking[subscription] = loop.call_later(self._patience, subscription.give_way)
+        if len(self._blocking) == 1:
+            self._on_block(True)
+
+    def unblock(self, subscription: Subscription) -> None:
+        """Note that it has caught up or given way."""
+        self._blocking.pop(subscription).cancel()
+        if not self._blocking:
+            self._on_block(False)

@@ -1,0 +1,76 @@
+"""One live app server with its pipes and its peer: one generation.
+
+The link joins a transport to a peer and knows when it is over. It never opens a second server, and it does not know
+what the messages mean.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from codex_runtime._sansio.peer import Peer
+
+if TYPE_CHECKING:
+    from codex_runtime._io.transport import Launcher, Transport
+    from codex_runtime._sansio.restart import Exit
+
+__all__ = ["Link"]
+
+T = TypeVar("T")
+
+
+class Link(Generic[T]):
+    """A connection of one generation. Implements the transport's ``Receiver``.
+
+    ``on_data`` is called with each chunk, on the loop, and must not raise. :attr:`lost` is done when the server is gone.
+    """
+
+    def __init__(
+        self, *, generation: int, first_id: int, line_limit: int, on_data: Callable[[Link[T], bytes], None]
+    ) -> None:
+        self.generation = generation
+        self.peer: Peer[T] = Peer(first_id=first_id, line_limit=line_limit)
+        self.lost: asyncio.Future[Exit] = asyncio.get_running_loop().create_future()
+        self._on_data = on_data
+        self._transport: Transport | None = None
+
+    async def open(self, launcher: Launcher) -> None:
+        """Start the server, or connect to it. Raises :class:`StartError`."""
+        self._transport = await launcher.launch(self)
+
+    @property
+    def transport(self) -> Transport:
+        """The bytes' own road. Only an opened link has one."""
+        if self._transport is None:
+            raise RuntimeError("the link is not open")
+        return self._transport
+
+    @property
+    def alive(self) -> bool:
+        """True while the server can still be heard."""
+        return self._transport is not None and not self.lost.done()
+
+    @property
+    def unsent(self) -> int:
+        """Bytes that wait for the server to read them."""
+        return 0 if self._transport is None else self._transport.unsent
+
+    def write(self, line: bytes) -> None:
+        """Send a line to the server of this generation, and to no other."""
+        if self._transport is not None:
+            self._transport.write(line)
+
+    def data_received(self, data: bytes, /) -> None:
+        """Take what the server wrote."""
+        self._on_data(self, data)
+
+    def connection_lost(self, exit: Exit, /) -> None:  # noqa: A002
+        """Take note that the server is gone."""
+        if not self.lost.done():
+            self.lost.set_result(exit)
+
+    async def aclose(self) -> Exit | None:
+        """End the server in good order, or else by force. Bounded; idempotent."""
+        return None if self._transport is None else await self._transport.aclose()

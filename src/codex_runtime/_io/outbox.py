@@ -1,0 +1,129 @@
+"""The writing half of a link: keeps order, never blocks, counts what is still on its way.
+
+The first message of a loop iteration goes out at once, those that follow in the same iteration go out together. What the
+system does not take waits here, unbounded: whoever writes looks at ``unsent`` or awaits ``drain``.
+
+It writes to a socket rather than a pipe for two reasons. ``MSG_NOSIGNAL`` keeps a broken link from killing a program that
+gave SIGPIPE its default meaning back, and ``shutdown`` ends the stream even when a fork of our process holds a copy of
+the descriptor. A failed write is not reported: that the far side is gone is for others to notice.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections import deque
+from contextlib import suppress
+from itertools import islice
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import asyncio
+
+__all__ = ["LOW_WATER", "Outbox"]
+
+LOW_WATER = 256 * 1024
+_MAX_PIECES = 512  # buffers in one sendmsg; the system's limit is 1024
+_NO_SIGNAL = getattr(socket, "MSG_NOSIGNAL", 0)
+
+
+class Outbox:
+    """Sends bytes through ``sock``, which it owns."""
+
+    def __init__(self, sock: socket.socket, loop: asyncio.AbstractEventLoop) -> None:
+        sock.setblocking(False)
+        self._sock = sock
+        self._loop = loop
+        self._pieces: deque[memoryview] = deque()
+        self._unsent = 0
+        self._flush_due = False  # at the end of this loop iteration
+        self._stalled = False  # until the system says that there is room
+        self._finishing = False
+        self._closed = False
+        self._waiters: set[asyncio.Future[None]] = set()
+
+    @property
+    def unsent(self) -> int:
+        """Bytes accepted and not yet taken by the system."""
+        return self._unsent
+
+    def write(self, data: bytes) -> None:
+        """Send ``data`` after everything before it; dropped once the box is finishing or closed."""
+        if self._finishing or self._closed or not data:
+            return
+        self._pieces.append(memoryview(data))
+        self._unsent += len(data)
+        if not (self._flush_due or self._stalled):
+            self._flush_due = True
+            self._loop.call_soon(self._flush_rest)
+            self._send()
+
+    async def drain(self) -> None:
+        """Wait until less than ``LOW_WATER`` is unsent, or nothing can be sent any more."""
+        if self._unsent < LOW_WATER:
+            return
+        waiter = self._loop.create_future()
+        self._waiters.add(waiter)
+        try:
+            await waiter
+        finally:
+            self._waiters.discard(waiter)
+
+    def finish(self) -> None:
+        """Take nothing more, and close when the rest is sent."""
+        self._finishing = True
+        if not self._pieces:
+            self.close()
+
+    def close(self) -> None:
+        """End the stream now; what is unsent is dropped."""
+        if self._closed:
+            return
+        self._closed = True
+        self._stall(stalled=False)
+        with suppress(OSError):
+            self._sock.shutdown(socket.SHUT_WR)
+        self._sock.close()
+        self._pieces.clear()
+        self._sent(self._unsent)
+
+    def _flush_rest(self) -> None:
+        self._flush_due = False
+        if self._pieces and not self._stalled:
+            self._send()
+
+    def _send(self) -> None:
+        try:
+            taken = self._sock.sendmsg(list(islice(self._pieces, _MAX_PIECES)), (), _NO_SIGNAL)
+        except ConnectionError:
+            self.close()
+            return
+        except OSError:  # no room in the socket (BlockingIOError), or for a moment in the system
+            taken = 0
+        self._forget(taken)
+        self._stall(stalled=bool(self._pieces))
+        self._sent(taken)
+        if self._finishing and not self._pieces:
+            self.close()
+
+    def _forget(self, taken: int) -> None:
+        while taken:
+            first = self._pieces[0]
+            if taken < len(first):
+                self._pieces[0] = first[taken:]
+                return
+            taken -= len(first)
+            self._pieces.popleft()
+
+    def _stall(self, *, stalled: bool) -> None:
+        if stalled and not self._stalled:
+            self._loop.add_writer(self._sock, self._send)
+        elif self._stalled and not stalled:
+            self._loop.remove_writer(self._sock)
+        self._stalled = stalled
+
+    def _sent(self, count: int) -> None:
+        self._unsent -= count
+        if self._unsent < LOW_WATER:
+            for waiter in self._waiters:
+                if not waiter.done():
+                    waiter.set_result(None)

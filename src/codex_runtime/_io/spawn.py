@@ -1,0 +1,146 @@
+"""Brings a child process into being, with its pipes, and puts into words why that failed.
+
+It creates and refuses; everything that happens to a child afterwards is in process.py.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import socket
+import subprocess
+import sys
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from codex_runtime._io.survivors import MARK
+from codex_runtime.errors import BinaryNotFoundError, StartError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["Graces", "ProcessSpec", "Spawned", "refusal", "signal_group", "spawn"]
+
+_GUARDIAN = Path(__file__).with_name("guardian.py")  # run as a file; importing it would cost us ctypes
+_BAD_BINARY = {
+    errno.ENOENT,
+    errno.ENOTDIR,
+    errno.EACCES,
+    errno.ENOEXEC,
+    errno.EISDIR,
+    errno.ELOOP,
+    errno.ENAMETOOLONG,
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Graces:
+    """Seconds that a child gets at each step of its end: after the end of its stdin, SIGTERM and SIGKILL."""
+
+    stdin_close: float = 0.5
+    terminate: float = 0.75
+    kill: float = 1.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ProcessSpec:
+    """What to run, where, and how it is ended.
+
+    ``argv[0]`` is looked up on PATH if it holds no slash. ``env`` is laid over the inherited environment; ``None`` removes
+    a variable. The last ``stderr_tail_bytes`` of stderr are kept. ``guarded=False`` runs the child without a guardian, as
+    is always done outside Linux and in a frozen program, which has no interpreter to run one.
+    """
+
+    argv: tuple[str, ...]
+    env: Mapping[str, str | None] = field(default_factory=dict)
+    cwd: str | None = None
+    stderr_tail_bytes: int = 16 * 1024
+    graces: Graces = field(default_factory=Graces)
+    guarded: bool = sys.platform == "linux"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Spawned:
+    """What a spawn leaves in our hands. ``process`` is the guardian where there is a ``control``, else the child."""
+
+    process: subprocess.Popen[bytes]
+    stdin: socket.socket
+    control: socket.socket | None
+    mark: str
+
+
+def spawn(spec: ProcessSpec) -> Spawned:
+    """Start a child after ``spec``, in a session of its own and with no descriptor but the standard three.
+
+    Raises:
+        StartError: the system refused. Under a guardian the program itself is tried later, and refused over ``control``.
+    """
+    mark = os.urandom(12).hex()
+    env = {name: value for name, value in {**os.environ, **spec.env, MARK: mark}.items() if value is not None}
+    guarded = spec.guarded and bool(sys.executable) and not getattr(sys, "frozen", False)
+    try:
+        with ExitStack() as ours, ExitStack() as theirs:
+            stdin, its_stdin = _socketpair(ours, theirs)
+            stdin.shutdown(socket.SHUT_RD)  # the child can read its stdin, not write to it
+            control, keeper = _socketpair(ours, theirs) if guarded else (None, None)
+            process = subprocess.Popen(
+                _command(spec, keeper),
+                bufsize=0,
+                stdin=its_stdin.fileno(),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                cwd=spec.cwd,
+                env=env,
+                pass_fds=() if keeper is None else (keeper.fileno(),),
+                start_new_session=True,
+            )
+            ours.pop_all()
+    except (OSError, ValueError) as error:
+        raise _not_spawned(spec, error) from error
+    return Spawned(process=process, stdin=stdin, control=control, mark=mark)
+
+
+def signal_group(leader: int, number: signal.Signals) -> None:
+    """Signal the group that ``leader`` leads. Only before the leader is reaped: later the number may be another's."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(leader, number)
+
+
+def refusal(spec: ProcessSpec, number: int) -> StartError:
+    """Return the error for a program that could not be executed."""
+    program = spec.argv[0]
+    if number not in _BAD_BINARY:
+        return StartError(f"cannot start {program!r}: {os.strerror(number)}")
+    if number == errno.ENOENT and Path(program).exists():
+        return BinaryNotFoundError(f"cannot start {program!r}: the interpreter that it asks for does not exist")
+    return BinaryNotFoundError(f"cannot start {program!r}: {os.strerror(number)}")
+
+
+def _socketpair(ours: ExitStack, theirs: ExitStack) -> tuple[socket.socket, socket.socket]:
+    near, far = socket.socketpair()
+    far.setblocking(True)  # whatever socket.setdefaulttimeout says
+    return ours.enter_context(near), theirs.enter_context(far)
+
+
+def _command(spec: ProcessSpec, keeper: socket.socket | None) -> list[str]:
+    program, *arguments = spec.argv
+    if "/" in program:
+        program = os.path.abspath(program)  # noqa: PTH100  as the caller sees it, not as seen from cwd; links stay
+    if keeper is None:
+        return [program, *arguments]
+    # -I and -S: nothing in the user's environment can change or slow down the guardian.
+    python = [sys.executable, "-I", "-S", str(_GUARDIAN)]
+    return [*python, str(keeper.fileno()), str(os.getpid()), "--", program, *arguments]
+
+
+def _not_spawned(spec: ProcessSpec, error: OSError | ValueError) -> StartError:
+    if isinstance(error, ValueError):  # a NUL character in a word
+        return StartError(f"cannot start {spec.argv[0]!r}: {error}")
+    if spec.cwd is not None and error.filename == spec.cwd:
+        return StartError(f"cannot start {spec.argv[0]!r} in {spec.cwd!r}: {error.strerror}")
+    if spec.guarded and error.errno != errno.E2BIG:
+        return StartError(f"cannot start {spec.argv[0]!r}: its guardian, {sys.executable!r}: {error.strerror}")
+    return refusal(spec, error.errno or 0)

@@ -1,0 +1,1 @@
+"""Rules: pure state machines and decisions. No clock, no task, no file, no randomness."""

@@ -1,0 +1,222 @@
+"""Our half of one app-server connection, without the I/O.
+
+Feed it bytes from the server and it returns what they mean; ask it to send something and it returns the bytes to
+write. It never reads a clock, never waits, and never raises on anything the *server* did.
+
+A caller that wants an answer leaves a token. The same token comes back beside the response, so this file needs no
+future and no task.
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import msgspec
+from msgspec import Raw, Struct
+
+from codex_runtime._sansio.envelope import DECODE_ERRORS, Envelope, JsonValue, RpcId, Stamp, decode_lines
+from codex_runtime._sansio.framing import DEFAULT_LINE_LIMIT, LineFramer
+from codex_runtime.errors import LocalProtocolError
+
+__all__ = ["MAX_DEPTH", "Peer", "PeerState", "Received", "RefusalBody", "refusal_of"]
+
+T = TypeVar("T")
+
+# The server drops a message that nests deeper than its own parser goes (128), and answers nothing.
+MAX_DEPTH = 120
+
+_ANSWERS = re.compile(rb'\s*\{\s*"id"\s*:\s*(\d{1,18})\s*,\s*"(?:result|error)"')
+
+
+class PeerState(enum.Enum):
+    """Where the connection stands. The order of the greeting cannot be broken."""
+
+    NEW = "new"
+    GREETING = "greeting"
+    READY = "ready"
+    CLOSED = "closed"
+
+
+@dataclass(slots=True)
+class Received(Generic[T]):
+    """What one read meant.
+
+    ``envelopes`` are all messages in wire order. ``answered`` pairs the tokens of our requests with their responses;
+    ``asked`` are requests of the server. ``malformed``, ``too_long`` and ``late`` count what could not be used or came
+    for nobody.
+    """
+
+    envelopes: list[Envelope]
+    answered: list[tuple[T, Envelope]]
+    asked: list[Envelope]
+    malformed: int = 0
+    too_long: int = 0
+    late: int = 0
+
+
+class RefusalBody(Struct, frozen=True):
+    """The ``error`` of a response, as far as it has the promised shape."""
+
+    code: int = 0
+    message: str = "the server gave no reason"
+    data: Raw = Raw(b"null")
+
+
+class Peer(Generic[T]):
+    """Sans-IO state of one connection: framing, request ids, correlation, greeting."""
+
+    def __init__(self, *, first_id: int = 1, line_limit: int = DEFAULT_LINE_LIMIT) -> None:
+        self.state = PeerState.NEW
+        self._framer = LineFramer(line_limit)
+        self._next_id = first_id
+        self._waiting: dict[int, T] = {}
+
+    @property
+    def next_id(self) -> int:
+        """The id that the next request will get. Hand it to the next connection, so that ids never repeat."""
+        return self._next_id
+
+    @property
+    def in_flight(self) -> int:
+        """How many requests wait for their answer."""
+        return len(self._waiting)
+
+    # -- what we send ----------------------------------------------------------------------------------------------
+
+    def greet(self, params: object, token: T) -> tuple[int, bytes]:
+        """Begin the connection: the ``initialize`` request."""
+        self._require(PeerState.NEW)
+        self.state = PeerState.GREETING
+        return self._request("initialize", params, token)
+
+    def greeted(self) -> bytes:
+        """End the greeting: the ``initialized`` notification. Requests may follow."""
+        self._require(PeerState.GREETING)
+        self.state = PeerState.READY
+        return encode({"method": "initialized"})
+
+    def request(self, method: str, params: object, token: T) -> tuple[int, bytes]:
+        """Ask for something. Returns the request's id and the bytes to write."""
+        self._require(PeerState.READY)
+        return self._request(method, params, token)
+
+    def notify(self, method: str, params: object = None) -> bytes:
+        """Tell something that wants no answer."""
+        self._require(PeerState.READY)
+        return encode({"method": method} if params is None else {"method": method, "params": params})
+
+    def answer(self, rpc_id: RpcId, result: object) -> bytes:
+        """Answer a request of the server."""
+        return encode({"id": rpc_id, "result": result})
+
+    def refuse(self, rpc_id: RpcId, code: int, message: str, data: object = None) -> bytes:
+        """Answer a request of the server with an error."""
+        error: dict[str, object] = {"code": code, "message": message}
+        if data is not None:
+            error["data"] = data
+        return encode({"id": rpc_id, "error": error})
+
+    def abandon(self, request_id: int) -> None:
+        """Stop waiting for an answer. One that still comes is counted as late."""
+        self._waiting.pop(request_id, None)
+
+    def close(self) -> list[T]:
+        """End the connection and hand back the tokens that nobody answered."""
+        self.state = PeerState.CLOSED
+        orphans = list(self._waiting.values())
+        self._waiting.clear()
+        return orphans
+
+    # -- what we hear ----------------------------------------------------------------------------------------------
+
+    def receive(self, data: bytes, first_seq: int, stamp: Stamp) -> Received[T]:
+        """Accept a chunk from the server. ``first_seq`` and ``stamp`` are the caller's, written on as they are."""
+        return self._sort(*decode_lines(self._framer.feed(data), first_seq, stamp))
+
+    def finish(self, first_seq: int, stamp: Stamp) -> Received[T]:
+        """Accept the end of the stream: a last line without a newline still counts."""
+        return self._sort(*decode_lines(self._framer.finish(), first_seq, stamp))
+
+    def _sort(self, envelopes: list[Envelope], special: list[Envelope] | None) -> Received[T]:
+        received: Received[T] = Received(envelopes, [], [])
+        for envelope in special or ():
+            match envelope.kind:
+                case "server_request":
+                    received.asked.append(envelope)
+                case "response":
+                    if (token := self._take(envelope.rpc_id)) is not None:
+                        received.answered.append((token, envelope))
+                    else:
+                        received.late += 1
+                case "unusable" if envelope.fault is not None and envelope.fault.reason == "too_long":
+                    received.too_long += 1
+                    envelope.raw = self._framer.heads.pop(0)
+                    # A call whose answer was too long fails now, not at its deadline.
+                    if (found := _ANSWERS.match(envelope.raw)) and (token := self._take(int(found[1]))) is not None:
+                        received.answered.append((token, envelope))
+                case _:
+                    received.malformed += 1
+        return received
+
+    def _take(self, rpc_id: object) -> T | None:
+        if isinstance(rpc_id, str) and rpc_id.isascii() and rpc_id.isdecimal() and len(rpc_id) < 19:
+            rpc_id = int(rpc_id)
+        return self._waiting.pop(rpc_id, None) if isinstance(rpc_id, int) else None
+
+    def _request(self, method: str, params: object, token: T) -> tuple[int, bytes]:
+        request_id = self._next_id
+        # The server refuses absent params where it wants an object, so "nothing" is told as an empty one.
+        line = encode({"id": request_id, "method": method, "params": {} if params is None else params})
+        self._next_id += 1
+        self._waiting[request_id] = token
+        return request_id, line
+
+    def _require(self, state: PeerState) -> None:
+        if self.state is not state:
+            raise LocalProtocolError(f"the connection is {self.state.value}; this needs it to be {state.value}")
+
+
+def encode(message: dict[str, object]) -> bytes:
+    """Return one line, or raise :class:`LocalProtocolError` for what the server would drop or die of."""
+    try:
+        line = msgspec.json.encode(message)
+    except UnicodeEncodeError:
+        raise LocalProtocolError("the message holds a lone surrogate, which is not valid UTF-8") from None
+    except RecursionError:
+        raise LocalProtocolError("the message is nested too deeply or holds itself") from None
+    except (TypeError, ValueError, OverflowError, msgspec.MsgspecError) as error:
+        raise LocalProtocolError(f"the message cannot be written as JSON: {error}") from None
+    # Most messages hold fewer brackets than the limit; only then is the depth worth measuring.
+    if line.count(b"{") + line.count(b"[") > MAX_DEPTH and _depth(line) > MAX_DEPTH:
+        raise LocalProtocolError(f"the message is nested deeper than {MAX_DEPTH} levels")
+    # Raw values pass through the encoder unread; a newline in one would cut the line in two.
+    if b"\n" in line or b"\r" in line:
+        line = line.replace(b"\n", b" ").replace(b"\r", b" ")
+    return line + b"\n"
+
+
+def refusal_of(envelope: Envelope) -> tuple[int, str, JsonValue]:
+    """Read code, message and data of a response's error; odd shapes give a code of 0 and say so."""
+    try:
+        body = msgspec.json.decode(envelope.error, type=RefusalBody)
+        return body.code, body.message, msgspec.json.decode(body.data)
+    except DECODE_ERRORS:
+        return 0, "the server's error does not have the promised shape", None
+
+
+_BRACKETS = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]')
+
+
+def _depth(line: bytes) -> int:
+    depth = deepest = 0
+    for match in _BRACKETS.finditer(line):
+        mark = match[0][:1]
+        if mark in b"[{":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif mark in b"]}":
+            depth -= 1
+    return deepest

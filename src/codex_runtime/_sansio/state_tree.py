@@ -1,0 +1,189 @@
+"""The tree of threads, turns and items behind the state, within its limits.
+
+It finds or makes nodes, notes what was touched, and evicts the oldest when there is no room: never a thread whose turn
+runs, never the turn that runs. Each step costs the same however much is kept. What a message *means* is not its
+business.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import replace
+from types import MappingProxyType
+from typing import TypeGuard
+
+from codex_runtime._sansio.state import Evicted, StateLimits, ThreadState
+from codex_runtime._sansio.state_nodes import ItemNode, ThreadNode, TurnNode
+
+__all__ = ["StateTree"]
+
+LONGEST_ID = 512  # Real ids have 36 to 60 characters. A key cannot be cut, so an absurd one is not taken.
+
+
+class StateTree:
+    """Threads, their turns, their items."""
+
+    def __init__(self, limits: StateLimits) -> None:
+        self.limits = limits
+        self.threads: OrderedDict[str, ThreadNode] = OrderedDict()
+        self.evicted = Evicted()
+        self.weight = 0
+        self._idle: OrderedDict[str, ThreadNode] = OrderedDict()  # threads without a running turn, oldest touch first
+        self._spare: OrderedDict[TurnNode, None] = OrderedDict()  # turns that are not the running one, oldest first
+        self._frozen: Mapping[str, ThreadState] | None = None
+
+    @property
+    def changed(self) -> bool:
+        """True if something was touched since the last :meth:`freeze`."""
+        return self._frozen is None
+
+    def freeze(self) -> Mapping[str, ThreadState]:
+        """Return the values of all threads, sharing what did not change."""
+        if self._frozen is None:
+            self._frozen = MappingProxyType({key: node.frozen or node.freeze() for key, node in self.threads.items()})
+        return self._frozen
+
+    # -- find or make ----------------------------------------------------------------------------------------------
+
+    def thread(self, thread_id: str | None, seq: int) -> ThreadNode | None:
+        """Find or make a thread, and touch it; ``None`` when it is not named or there is no room for it."""
+        if not _is_id(thread_id):
+            return None
+        thread = self.threads.get(thread_id)
+        if thread is None:
+            if len(self.threads) >= self.limits.threads and not self._evict_thread():
+                self._refuse()
+                return None
+            thread = self.threads[thread_id] = self._idle[thread_id] = ThreadNode(thread_id)
+        elif thread.active is None:
+            self._idle.move_to_end(thread_id)
+        thread.last_seq = seq
+        thread.frozen = self._frozen = None
+        return thread
+
+    def turn(self, thread_id: str | None, turn_id: str | None, seq: int) -> TurnNode | None:
+        """Find or make a turn, and touch it and its thread. One that is new here is taken to be under way."""
+        if not _is_id(turn_id) or (thread := self.thread(thread_id, seq)) is None:
+            return None
+        turn = thread.turns.get(turn_id)
+        if turn is None:
+            if len(thread.turns) >= self.limits.turns_per_thread and not self._evict_turn_of(thread):
+                self._refuse()
+                return None
+            turn = thread.turns[turn_id] = thread.open[turn_id] = TurnNode(turn_id, thread)
+            self._spare[turn] = None
+        turn.last_seq = seq
+        turn.frozen = None
+        return turn
+
+    def item(self, thread_id: str | None, turn_id: str | None, item_id: str | None, seq: int) -> ItemNode | None:
+        """Find or make an item, and touch it, its turn and its thread. In an ended turn it is not open."""
+        if not _is_id(item_id) or (turn := self.turn(thread_id, turn_id, seq)) is None:
+            return None
+        item = turn.items.get(item_id)
+        if item is None:
+            if len(turn.items) >= self.limits.items_per_turn:
+                _, oldest = turn.items.popitem(last=False)
+                turn.open_items.pop(oldest.id, None)
+                self.weigh(oldest, -oldest.weight)
+                self.evicted = replace(self.evicted, items=self.evicted.items + 1)
+            item = turn.items[item_id] = ItemNode(item_id, turn, self.limits)
+            if turn.is_open:
+                item.status = "open"
+                turn.open_items[item_id] = item
+        item.last_seq = seq
+        item.frozen = None
+        return item
+
+    def weigh(self, item: ItemNode, added: int) -> None:
+        """Note that an item holds so many bytes more."""
+        item.weight += added
+        item.turn.weight += added
+        self.weight += added
+
+    # -- the life of a turn ----------------------------------------------------------------------------------------
+
+    def begin_turn(self, turn: TurnNode) -> None:
+        """Make a turn the running one of its thread."""
+        thread = turn.thread
+        if not turn.is_open:
+            turn.status = "inProgress"
+            thread.open[turn.id] = turn
+        if thread.active is turn:
+            return
+        if thread.active is not None:
+            self._spare[thread.active] = None
+        thread.active = turn
+        self._spare.pop(turn, None)
+        self._idle.pop(thread.id, None)
+
+    def end_turn(self, turn: TurnNode, status: str) -> None:
+        """End a turn. The server does not complete all its items, so those still open are closed here."""
+        thread = turn.thread
+        turn.status = status
+        turn.frozen = thread.frozen = self._frozen = None
+        thread.open.pop(turn.id, None)
+        for item in turn.open_items.values():
+            item.status, item.frozen = "closed", None
+        turn.open_items.clear()
+        if thread.active is turn:
+            thread.active = None
+            self._idle[thread.id] = thread
+            self._spare[turn] = None
+
+    def lose_turns(self, thread: ThreadNode) -> None:
+        """End every turn of a thread that is still open: nobody will tell how it went on."""
+        for turn in list(thread.open.values()):
+            self.end_turn(turn, "lost")
+
+    # -- forget ----------------------------------------------------------------------------------------------------
+
+    def shed(self) -> bool:
+        """Forget whole turns, oldest first, until all items fit. Returns whether there was anything to forget."""
+        if self.weight <= self.limits.total_bytes:
+            return False
+        while self.weight > self.limits.total_bytes and self._spare:
+            self._evict_turn(next(iter(self._spare)))
+        return True
+
+    def drop_thread(self, thread: ThreadNode) -> None:
+        """Forget a thread."""
+        for turn in list(thread.turns.values()):
+            self.drop_turn(turn)
+        del self.threads[thread.id]
+        self._idle.pop(thread.id, None)
+
+    def drop_turn(self, turn: TurnNode) -> None:
+        """Forget a turn."""
+        thread = turn.thread
+        del thread.turns[turn.id]
+        thread.open.pop(turn.id, None)
+        self._spare.pop(turn, None)
+        self.weight -= turn.weight
+        thread.frozen = self._frozen = None
+
+    def _evict_thread(self) -> bool:
+        if not self._idle:
+            return False
+        self.drop_thread(next(iter(self._idle.values())))
+        self.evicted = replace(self.evicted, threads=self.evicted.threads + 1)
+        return True
+
+    def _evict_turn_of(self, thread: ThreadNode) -> bool:
+        oldest = next((turn for turn in thread.turns.values() if turn is not thread.active), None)
+        if oldest is not None:
+            self._evict_turn(oldest)
+        return oldest is not None
+
+    def _evict_turn(self, turn: TurnNode) -> None:
+        self.drop_turn(turn)
+        self.evicted = replace(self.evicted, turns=self.evicted.turns + 1)
+
+    def _refuse(self) -> None:
+        self.evicted = replace(self.evicted, refused=self.evicted.refused + 1)
+        self._frozen = None
+
+
+def _is_id(value: str | None) -> TypeGuard[str]:
+    return value is not None and 0 < len(value) <= LONGEST_ID

@@ -1,0 +1,232 @@
+"""What the caller wants, merged and checked, and its form on the wire. Pure but for the look whether files exist."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import os
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, Unpack
+
+from codex_runtime._sansio import permissions
+from codex_runtime._sansio.envelope import JsonValue
+from codex_runtime._sansio.permissions import ApprovalPolicy, SandboxMode
+from codex_runtime.errors import ConfigError
+
+if TYPE_CHECKING:
+    from codex_runtime.runtime import Ticket
+
+__all__ = ["Approvals", "File", "Image", "LocalImage", "Prompt", "RunOptions", "RunProfile", "Skill", "TurnOptions"]
+
+Approvals: TypeAlias = "Literal['decline', 'accept', 'stream'] | Callable[[Ticket], Awaitable[None]]"
+PathLike: TypeAlias = str | os.PathLike[str]
+
+# What the real server takes; it refuses more with an error of its own that does not say where the text came from.
+MAX_INPUT = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file or folder for the agent to look at, mentioned in the prompt as ``@path``."""
+
+    path: PathLike
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """An image at an address."""
+
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class LocalImage:
+    """An image in a file."""
+
+    path: PathLike
+
+
+@dataclass(frozen=True, slots=True)
+class Skill:
+    """A skill to use: its name and the path of its ``SKILL.md``."""
+
+    name: str
+    path: PathLike
+
+
+Attachment: TypeAlias = File | Image | LocalImage | Skill
+Prompt: TypeAlias = "str | Sequence[str | Attachment]"
+
+
+class TurnOptions(TypedDict, total=False):
+    """The options of :class:`RunProfile` that may change from turn to turn."""
+
+    model: str | None
+    effort: str | None
+    summary: str | None
+    sandbox: SandboxMode
+    network: bool
+    writable_roots: tuple[str, ...]
+    allow_full_access: bool
+    approvals: Approvals
+    approval_policy: ApprovalPolicy | None
+    deadline: float | None
+    output_schema: Mapping[str, JsonValue] | None
+
+
+class RunOptions(TurnOptions, total=False):
+    """All options of :class:`RunProfile`."""
+
+    base_instructions: str | None
+    developer_instructions: str | None
+    settings: Mapping[str, JsonValue]
+    ephemeral: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunProfile:
+    """Options of a session or of a single turn. The defaults are the safe ones.
+
+    - ``model``, ``effort``, ``summary``: ``None`` leaves them to the server's configuration.
+    - ``sandbox``: what commands may touch; ``network`` and ``writable_roots`` (absolute paths) widen it.
+      ``"danger-full-access"`` also needs ``allow_full_access=True``.
+    - ``approvals``: who answers when the agent asks for leave. ``"decline"`` (nobody), ``"accept"`` (always yes),
+      ``"stream"`` (whoever reads the turn's events), or ``async def handler(ticket)``. Silence is always a no.
+    - ``approval_policy``: when the agent asks at all. ``None`` means ``"never"`` if nobody answers, else ``"on-request"``.
+    - ``deadline``: seconds for a whole turn, after which it is interrupted; ``None`` is for ever.
+    - ``output_schema``: a JSON schema that the final answer must follow.
+    - ``base_instructions``, ``developer_instructions``, ``settings`` (dotted keys of codex's own configuration),
+      ``ephemeral`` (kept in memory only) belong to the session; a turn cannot change them.
+    """
+
+    model: str | None = None
+    effort: str | None = None
+    summary: str | None = None
+    sandbox: SandboxMode = "read-only"
+    network: bool = False
+    writable_roots: tuple[str, ...] = ()
+    allow_full_access: bool = False
+    approvals: Approvals = "decline"
+    approval_policy: ApprovalPolicy | None = None
+    deadline: float | None = 600.0
+    output_schema: Mapping[str, JsonValue] | None = None
+    base_instructions: str | None = None
+    developer_instructions: str | None = None
+    settings: Mapping[str, JsonValue] = field(default_factory=dict)
+    ephemeral: bool = False
+
+    def __post_init__(self) -> None:
+        permissions.check(
+            sandbox=self.sandbox,
+            network=self.network,
+            writable_roots=self.writable_roots,
+            approval_policy=self.approval_policy,
+            allow_full_access=self.allow_full_access,
+        )
+        if self.deadline is not None and not (math.isfinite(self.deadline) and self.deadline > 0):
+            raise ConfigError("deadline", "must be a finite number of seconds above 0, or None")
+        if isinstance(self.approvals, str) and self.approvals not in ("decline", "accept", "stream"):
+            raise ConfigError("approvals", f"{self.approvals!r} is not 'decline', 'accept', 'stream' or a function")
+        for name in ("model", "effort", "summary"):
+            if getattr(self, name) == "":
+                raise ConfigError(name, "must not be empty; leave it out for the default")
+
+    def changed(self, **options: Unpack[RunOptions]) -> RunProfile:
+        """Return a profile with some options replaced. Raises :class:`ConfigError` for a name that is none."""
+        known = {option.name for option in dataclasses.fields(self)}
+        for name in options:
+            if name not in known:
+                raise ConfigError(name, f"is not an option; there are {', '.join(sorted(known))}")
+        return dataclasses.replace(self, **options) if options else self
+
+    @property
+    def effective_approval_policy(self) -> ApprovalPolicy:
+        """When the agent asks: what was said, or what follows from ``approvals``."""
+        return self.approval_policy or ("never" if self.approvals == "decline" else "on-request")
+
+    def thread_params(self, cwd: str) -> dict[str, JsonValue]:
+        """The flat fields that starting and resuming a thread share. The sandbox is always said: resuming forgets it."""
+        config = dict(self.settings)
+        if self.sandbox == "workspace-write" and (self.network or self.writable_roots):
+            config["sandbox_workspace_write.network_access"] = self.network
+            config["sandbox_workspace_write.writable_roots"] = list(self.writable_roots)
+        params: dict[str, JsonValue] = {
+            "cwd": cwd,
+            "sandbox": self.sandbox,
+            "approvalPolicy": self.effective_approval_policy,
+            "model": self.model,
+            "baseInstructions": self.base_instructions,
+            "developerInstructions": self.developer_instructions,
+            "config": config or None,
+        }
+        return {key: value for key, value in params.items() if value is not None}
+
+    def turn_params(self, thread_id: str, inputs: list[JsonValue]) -> dict[str, JsonValue]:
+        """The parameters of ``turn/start``."""
+        params: dict[str, JsonValue] = {
+            "threadId": thread_id,
+            "input": inputs,
+            "sandboxPolicy": permissions.sandbox_policy(
+                self.sandbox, network=self.network, writable_roots=self.writable_roots
+            ),
+            "approvalPolicy": self.effective_approval_policy,
+            "model": self.model,
+            "effort": self.effort,
+            "summary": self.summary,
+            "outputSchema": None if self.output_schema is None else dict(self.output_schema),
+        }
+        return {key: value for key, value in params.items() if value is not None}
+
+
+def folder(cwd: PathLike | None) -> str:
+    """Return the absolute path of an existing folder. The server would take any, and fail later in odd ways."""
+    path = Path(cwd or ".").expanduser().absolute()
+    if not path.is_dir():
+        raise ConfigError("cwd", f"{os.fspath(cwd or '.')!r} is not an existing folder")
+    return str(path)
+
+
+def inputs(prompt: Prompt, cwd: str) -> list[JsonValue]:
+    """Return the wire form of a prompt. Raises :class:`ConfigError` if it is empty, too long or names a missing file."""
+    parts: Sequence[str | Attachment] = [prompt] if isinstance(prompt, str) else list(prompt)
+    text, mentions = "", []
+    rest: list[JsonValue] = []
+    for part in parts:
+        match part:
+            case str():
+                text = _joined(text, part)
+            case File(path):
+                _existing(path, cwd)
+                text = _joined(text, f"@{os.fspath(path)}")
+                # The server counts in bytes of UTF-8.
+                end = len(text.encode())
+                mentions.append({"byteRange": {"start": end - len(os.fsencode(path)) - 1, "end": end}})
+            case Image(url):
+                rest.append({"type": "image", "url": url})
+            case LocalImage(path):
+                rest.append({"type": "localImage", "path": _existing(path, cwd)})
+            case Skill(name, path):
+                rest.append({"type": "skill", "name": name, "path": _existing(path, cwd)})
+            case _:
+                raise ConfigError("prompt", f"{type(part).__name__} is neither text nor an attachment")
+    if not text.strip() and not rest:
+        raise ConfigError("prompt", "must not be empty")
+    if len(text) > MAX_INPUT:
+        raise ConfigError("prompt", f"has {len(text)} characters; the server takes {MAX_INPUT}")
+    first: list[JsonValue] = []
+    if text:
+        first.append({"type": "text", "text": text, **({"text_elements": mentions} if mentions else {})})
+    return first + rest
+
+
+def _joined(text: str, more: str) -> str:
+    return f"{text}{'' if not text or text.endswith(chr(10)) else chr(10)}{more}"
+
+
+def _existing(path: PathLike, cwd: str) -> str:
+    resolved = Path(cwd, Path(path).expanduser())
+    if not resolved.exists():
+        raise ConfigError("prompt", f"the attachment {os.fspath(path)!r} does not exist")
+    return str(resolved)

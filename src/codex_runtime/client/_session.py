@@ -1,0 +1,169 @@
+"""One thread with a profile: turns, one at a time, also across a crash of the app server."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Self, Unpack
+
+from codex_runtime.client._prompt import Prompt, RunProfile, TurnOptions, inputs
+from codex_runtime.client._turn import Turn
+from codex_runtime.errors import (
+    CodexError,
+    ConfigError,
+    RemoteProtocolError,
+    RequestFailedError,
+    SessionBusyError,
+    SessionClosedError,
+)
+
+if TYPE_CHECKING:
+    from codex_runtime._sansio.envelope import JsonValue
+    from codex_runtime._sansio.turn_result import TurnResult
+    from codex_runtime.runtime import Runtime
+    from codex_runtime.runtime._runtime import Request
+
+__all__ = ["Session", "thread_of"]
+
+# What the server says of a thread that no turn ever ran in: it has nothing on disk to resume.
+NO_ROLLOUT = "no rollout found"
+# Options that are fixed when a thread starts.
+OF_THE_SESSION = frozenset({"base_instructions", "developer_instructions", "settings", "ephemeral"})
+
+
+class Session:
+    """A handle on one thread. Get it from ``client.start_session(...)``; close it when done.
+
+    The session survives its app server: after a restart the thread is resumed with the same settings, its sandbox
+    included, before anybody can use it. A thread in which no turn ever ran is started afresh, under a new id.
+    """
+
+    def __init__(
+        self, runtime: Runtime, thread: Mapping[str, JsonValue], *, cwd: str, profile: RunProfile, has_run: bool = False
+    ) -> None:
+        self.runtime = runtime
+        self.thread_id: str = thread["id"]
+        self.cwd = cwd
+        self.profile = profile
+        self._turn: Turn | None = None
+        self._ran = has_run
+        self._closed: CodexError | None = None
+        runtime.on_restart(self, self._reattach)
+
+    async def __aenter__(self) -> Self:
+        """Use it as a block that closes it."""
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close it."""
+        await self.aclose()
+
+    @property
+    def is_closed(self) -> bool:
+        """True once it was closed, or its thread could not be brought back after a restart."""
+        return self._closed is not None
+
+    @property
+    def turn(self) -> Turn | None:
+        """The turn that runs now, if one does."""
+        return self._turn
+
+    def stream(self, prompt: Prompt, **options: Unpack[TurnOptions]) -> Turn:
+        """Prepare a turn, to be used as ``async with session.stream(...) as turn``.
+
+        ``prompt`` is text, or a list of text and attachments. ``options`` are those of :class:`RunProfile` that concern a
+        single turn, and replace the session's for this one. Raises :class:`ConfigError` before anything is sent.
+        """
+        return self._prepare(prompt, options, keep_events=True)
+
+    async def run(self, prompt: Prompt, **options: Unpack[TurnOptions]) -> TurnResult:
+        """Run one turn to its end and return the result. Options as in :meth:`stream`.
+
+        Raises a :class:`TurnError` with the partial result if the turn does not complete. Cancelling interrupts the turn
+        on the server.
+        """
+        async with self._prepare(prompt, options, keep_events=False) as turn:
+            return await turn.finish()
+
+    async def interrupt(self) -> None:
+        """Interrupt the running turn, if there is one, and wait for its end."""
+        if self._turn is not None:
+            await self._turn.interrupt()
+
+    async def aclose(self, *, archive: bool = False) -> None:
+        """Stop following the thread. A running turn is interrupted. ``archive`` also puts the thread away.
+
+        Idempotent. Never raises for what the server thinks of it.
+        """
+        if self._closed is None:
+            if self._turn is not None:
+                await self._turn.interrupt()
+            self._shut(SessionClosedError("the session is closed"))
+            try:
+                await self.runtime.request(
+                    "thread/archive" if archive else "thread/unsubscribe", {"threadId": self.thread_id}, deadline=5.0
+                )
+            except CodexError:
+                # An ephemeral thread cannot be archived, and a dead server cannot be told. Both are closed all the same.
+                return
+
+    # -- for the turn ----------------------------------------------------------------------------------------------
+
+    def begin(self, turn: Turn) -> None:
+        """Let a turn start, unless another one runs: the server would take the second for a remark on the first."""
+        self._require_open()
+        if self._turn is not None:
+            raise SessionBusyError("the session already runs a turn; wait for it, interrupt it, or steer it")
+        self._turn = turn
+
+    def end(self, turn: Turn) -> None:
+        """Note that a turn is over."""
+        self._ran = self._ran or turn.turn_id is not None
+        if self._turn is turn:
+            self._turn = None
+
+    # -- inside ----------------------------------------------------------------------------------------------------
+
+    def _prepare(self, prompt: Prompt, options: TurnOptions, *, keep_events: bool) -> Turn:
+        self._require_open()
+        if fixed := OF_THE_SESSION.intersection(options):
+            raise ConfigError(min(fixed), "is fixed when the session starts")
+        profile = self.profile.changed(**options)
+        items = inputs(prompt, self.cwd)
+        return Turn(
+            self,
+            lambda: profile.turn_params(self.thread_id, items),
+            approvals=profile.approvals,
+            deadline=profile.deadline,
+            keep_events=keep_events,
+        )
+
+    async def _reattach(self, request: Request) -> None:
+        params = self.profile.thread_params(self.cwd)
+        try:
+            await request("thread/resume", {"threadId": self.thread_id, "excludeTurns": True, **params})
+        except RequestFailedError as error:
+            if NO_ROLLOUT not in error.message or (self._ran and self.profile.ephemeral):
+                self._shut(SessionClosedError("the thread could not be resumed after a restart of the app server"))
+                raise
+            if self.profile.ephemeral:
+                params["ephemeral"] = True
+            self.thread_id = thread_of("thread/start", await request("thread/start", params))["id"]
+
+    def _shut(self, error: SessionClosedError) -> None:
+        self._closed = error
+        self.runtime.on_restart(self, None)
+
+    def _require_open(self) -> None:
+        if self._closed is not None:
+            raise SessionClosedError(str(self._closed))
+
+
+def thread_of(method: str, reply: JsonValue) -> Mapping[str, JsonValue]:
+    """Return the thread in a reply. Raises :class:`RemoteProtocolError` if there is none."""
+    thread = reply.get("thread") if isinstance(reply, dict) else None
+    if not isinstance(thread, dict) or not isinstance(thread.get("id"), str):
+        raise RemoteProtocolError(f"{method}: the result has no thread id")
+    return thread

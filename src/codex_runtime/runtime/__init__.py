@@ -1,0 +1,47 @@
+"""The engine: one supervised app server, many users.
+
+:class:`Runtime` starts the server, keeps it alive across crashes, carries requests, hands every message to every
+subscriber in order, and settles what the server asks. Most programs want :mod:`codex_runtime.client` instead, which
+stands on it.
+"""
+
+from codex_runtime._io.fanout import Gap, Overflow, Subscription
+from codex_runtime._io.process import Graces
+from codex_runtime._io.transport import Launcher, Receiver, Transport
+from codex_runtime._sansio.envelope import Direction, Envelope, Fault, JsonValue, Kind
+from codex_runtime._sansio.projection import Connection, RuntimeState, StateLimits
+from codex_runtime._sansio.restart import Exit, RestartPolicy
+from codex_runtime.runtime._dispatch import ThreadListener
+from codex_runtime.runtime._runtime import Runtime, ServerInfo
+from codex_runtime.runtime._server_requests import Outcome, Ticket
+from codex_runtime.runtime.config import Restarted, RuntimeConfig, ServerRequestHandler
+from codex_runtime.runtime.metrics import Metrics
+
+__all__ = [
+    "Connection",
+    "Direction",
+    "Envelope",
+    "Exit",
+    "Fault",
+    "Gap",
+    "Graces",
+    "JsonValue",
+    "Kind",
+    "Launcher",
+    "Metrics",
+    "Outcome",
+    "Overflow",
+    "Receiver",
+    "RestartPolicy",
+    "Restarted",
+    "Runtime",
+    "RuntimeConfig",
+    "RuntimeState",
+    "ServerInfo",
+    "ServerRequestHandler",
+    "StateLimits",
+    "Subscription",
+    "ThreadListener",
+    "Ticket",
+    "Transport",
+]

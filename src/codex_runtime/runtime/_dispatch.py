@@ -1,0 +1,144 @@
+"""The one road in: what happens to each chunk that an app server writes.
+
+There is no ``await`` between the pipe and the subscribers, so wire order is number order, state order and delivery
+order. The work is done per read, not per event::
+
+    stamp  →  state  →  turns  →  publish  →  settle
+
+Settling comes last: when ``await request()`` returns, state and subscribers already hold all that came before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
+
+from codex_runtime._sansio.envelope import Envelope, Stamp, stamp_outbound
+
+if TYPE_CHECKING:
+    from codex_runtime._io.clock import Clock
+    from codex_runtime._io.fanout import Fanout
+    from codex_runtime._io.link import Link
+    from codex_runtime._sansio.peer import Received
+    from codex_runtime._sansio.projection import Projection
+    from codex_runtime.errors import ConnectionLostError
+    from codex_runtime.runtime._calls import Call
+    from codex_runtime.runtime._server_requests import Desk, Ticket
+    from codex_runtime.runtime.metrics import Counters
+
+__all__ = ["Dispatch", "ThreadListener"]
+
+
+class ThreadListener(Protocol):
+    """Somebody who follows one thread from inside the dispatch, and so misses nothing. Must be quick."""
+
+    def envelope(self, envelope: Envelope) -> None:
+        """Take a message that belongs to the thread."""
+
+    def ticket(self, ticket: Ticket) -> bool:
+        """Take a server request of the thread. True: somebody here will settle it."""
+
+    def lost(self, error: ConnectionLostError) -> None:
+        """The app server died; nothing more comes from this generation."""
+
+
+class Dispatch:
+    """Stamps, counts, folds, publishes and settles what links receive."""
+
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        counters: Counters,
+        fanout: Fanout,
+        projection: Projection | None,
+        desk: Desk,
+        settle: Callable[[list[tuple[Call, Envelope]]], None],
+    ) -> None:
+        self._monotonic = clock.monotonic
+        self._wall = clock.wall
+        self._counters = counters
+        self._fanout = fanout
+        self._projection = projection
+        self._desk = desk
+        self._settle = settle
+        self._listeners: dict[str, tuple[ThreadListener, ...]] = {}
+        self._next_seq = 0
+
+    def listen(self, thread_id: str, listener: ThreadListener) -> Callable[[], None]:
+        """Follow a thread. Returns the function that ends it."""
+        self._listeners[thread_id] = (*self._listeners.get(thread_id, ()), listener)
+
+        def stop() -> None:
+            rest = tuple(other for other in self._listeners.get(thread_id, ()) if other is not listener)
+            if rest:
+                self._listeners[thread_id] = rest
+            else:
+                self._listeners.pop(thread_id, None)
+
+        return stop
+
+    def data(self, link: Link[Call], data: bytes) -> None:
+        """Take a chunk from a link."""
+        stamp = Stamp(link.generation, self._wall(), self._monotonic())
+        self._counters.bytes_in += len(data)
+        self._accept(link, link.peer.receive(data, self._next_seq, stamp), len(data))
+
+    def end_of_data(self, link: Link[Call]) -> None:
+        """Take the end of a link's stream: a last line without newline still counts."""
+        stamp = Stamp(link.generation, self._wall(), self._monotonic())
+        self._accept(link, link.peer.finish(self._next_seq, stamp), 0)
+
+    def sent(self, link: Link[Call], line: bytes) -> None:
+        """Take note of a line that was written, for those who want to see both directions."""
+        self._counters.bytes_out += len(line)
+        if self._fanout.wants_outbound:
+            stamp = Stamp(link.generation, self._wall(), self._monotonic(), "outbound")
+            self._fanout.publish_outbound(stamp_outbound(line, self._next_seq, stamp))
+            self._next_seq += 1
+
+    def lost(self, error: ConnectionLostError) -> None:
+        """Tell everyone who follows a thread that the generation is over."""
+        for listeners in list(self._listeners.values()):
+            for listener in listeners:
+                self._guarded(listener.lost, error)
+
+    def _accept(self, link: Link[Call], received: Received[Call], size: int) -> None:
+        envelopes = received.envelopes
+        counters = self._counters
+        if envelopes:
+            self._next_seq += len(envelopes)
+            counters.messages += len(envelopes)
+            if self._projection is not None:
+                self._projection.fold(envelopes)
+            if self._listeners:
+                self._tell_listeners(envelopes)
+            if len(self._desk):
+                self._desk.observe(envelopes)
+            self._fanout.publish(envelopes, size)
+        if received.malformed or received.too_long or received.late:
+            counters.malformed += received.malformed
+            counters.too_long += received.too_long
+            counters.late_answers += received.late
+        for asked in received.asked:
+            listeners = self._listeners.get(asked.thread_id or "", ())
+            self._desk.open(link, asked, tuple(listener.ticket for listener in listeners))
+        if received.answered:
+            self._settle(received.answered)
+
+    def _tell_listeners(self, envelopes: list[Envelope]) -> None:
+        get = self._listeners.get
+        for envelope in envelopes:
+            thread_id = envelope.shallow.thread_id
+            if thread_id is not None and (listeners := get(thread_id)) is not None:
+                for listener in listeners:
+                    try:
+                        listener.envelope(envelope)
+                    except Exception:  # noqa: BLE001  # a guest's fault stays the guest's
+                        self._counters.guest_errors += 1
+
+    def _guarded(self, call: Callable[[ConnectionLostError], None], error: ConnectionLostError) -> None:
+        try:
+            call(error)
+        except Exception:  # noqa: BLE001  # a guest's fault stays the guest's
+            self._counters.guest_errors += 1

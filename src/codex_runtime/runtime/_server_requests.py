@@ -1,0 +1,314 @@
+"""Requests of the server, from their arrival to their one answer.
+
+Each becomes a :class:`Ticket`. A ticket holds the link of the generation that asked and can write to no other, so an
+answer can never reach a later server that happens to use the same request id. It is settled exactly once: by somebody,
+by its deadline, by the server itself (``serverRequest/resolved``), or by the end of its generation.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, cast
+
+from codex_runtime._sansio import server_requests as rules
+from codex_runtime.errors import AlreadySettledError, ServerRequestNotFoundError
+
+if TYPE_CHECKING:
+    from codex_runtime._io.clock import Cancellable, Clock
+    from codex_runtime._io.link import Link
+    from codex_runtime._sansio.envelope import Envelope, JsonValue, RpcId
+    from codex_runtime.runtime.metrics import Counters
+
+__all__ = ["Desk", "Outcome", "Ticket"]
+
+Outcome: TypeAlias = Literal["accepted", "declined", "cancelled", "answered", "refused", "withdrawn"]
+Taker: TypeAlias = "Callable[[Ticket], bool]"
+
+
+class Ticket:
+    """One server request that waits for its answer.
+
+    ``id`` is unique for ever, unlike the server's own request ids. ``params`` is what the server sent. ``deadline`` is
+    the moment, on the loop's clock, at which it is declined. Settle it with one of the methods below, from anywhere on
+    the loop; the second attempt raises :class:`AlreadySettledError`.
+    """
+
+    def __init__(self, desk: Desk, link: Link[object], envelope: Envelope, deadline: float) -> None:
+        self.id = uuid.uuid4().hex
+        self.method = cast("str", envelope.method)
+        self.params: JsonValue = envelope.params
+        self.envelope = envelope
+        self.generation = link.generation
+        self.thread_id = envelope.thread_id
+        self.turn_id = envelope.turn_id
+        self.item_id = envelope.item_id
+        self.deadline = deadline
+        self.outcome: Outcome | None = None
+        self.reason: str | None = None
+        self._rpc_id = cast("RpcId", envelope.rpc_id)
+        self._link = link
+        self._desk = desk
+        self._done: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+
+    @property
+    def is_settled(self) -> bool:
+        """True once it has its outcome."""
+        return self.outcome is not None
+
+    @property
+    def is_approval(self) -> bool:
+        """True if it asks for leave to do something, rather than for something to be done."""
+        return self.method in rules.APPROVALS
+
+    def accept(self, *, for_session: bool = False) -> None:
+        """Allow exactly what was asked, once; ``for_session`` allows it again without asking, where the method can.
+
+        Raises :class:`InvalidAnswerError` if the method wants content rather than consent.
+        """
+        self._settle(rules.accept(self.method, self.params, for_session=for_session))
+
+    def decline(self, reason: str | None = None) -> None:
+        """Refuse it; the turn goes on. ``reason`` is kept on our side."""
+        self._settle(rules.decline(self.method), reason)
+
+    def cancel(self) -> None:
+        """Refuse it and end the turn, where the method has a word for that; otherwise decline."""
+        self._settle(rules.cancel(self.method))
+
+    def reply(self, result: JsonValue) -> None:
+        """Answer with a result in the method's own form. Raises :class:`InvalidAnswerError` if it is not."""
+        rules.check(self.method, result)
+        self._settle(rules.Reply(result))
+
+    def refuse(self, message: str, *, code: int = rules.REFUSED, data: JsonValue = None) -> None:
+        """Answer with an error, which the server treats as a failed action."""
+        self._settle(rules.Refusal(code, message, data))
+
+    def withdraw(self, reason: str) -> None:
+        """Close it without an answer. The runtime does this when the server no longer wants one."""
+        if self.outcome is None:
+            self._close("withdrawn", reason)
+
+    def asked_as(self, generation: int, rpc_id: object) -> bool:
+        """Tell whether the server of that generation knows it under that request id."""
+        return self.generation == generation and self._rpc_id == rpc_id
+
+    async def wait(self) -> Outcome:
+        """Wait until it is settled, by whomever."""
+        return await asyncio.shield(self._done)
+
+    def _settle(self, answer: rules.Answer, reason: str | None = None) -> None:
+        if self.outcome is not None:
+            raise AlreadySettledError(f"this {self.method} is already {self.outcome}")
+        self._desk.send(self._link, self._rpc_id, answer)
+        self._close(rules.verdict(answer), reason)
+
+    def _close(self, outcome: Outcome, reason: str | None = None) -> None:
+        self.outcome = outcome
+        self.reason = reason
+        self._done.set_result(outcome)
+        self._desk.closed(self)
+
+    def __repr__(self) -> str:
+        """Name the method and how it stands, never the payload."""
+        return f"<Ticket {self.id[:8]} {self.method} {self.outcome or 'open'}>"
+
+
+class Board(Protocol):
+    """Where open tickets are shown: the projection."""
+
+    def opened(self, ticket: Ticket) -> None:
+        """Show it."""
+
+    def closed(self, ticket: Ticket) -> None:
+        """Take it down."""
+
+
+class Desk:
+    """All open server requests of one runtime, and the rule for who gets to answer them."""
+
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        counters: Counters,
+        board: Board | None,
+        write: Callable[[Link[object], bytes], None],
+        handler: Callable[[Ticket], Awaitable[None]] | None,
+        deadline: float,
+        deadlines: Mapping[str, float],
+        capacity: int,
+    ) -> None:
+        self._clock = clock
+        self._counters = counters
+        self._board = board
+        self._write = write
+        self._handler = handler
+        self._deadline = deadline
+        self._deadlines = deadlines
+        self._capacity = capacity
+        self._open: dict[str, tuple[Ticket, Cancellable]] = {}
+        self._handlers: dict[str, asyncio.Task[None]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._queues: list[_Queue] = []
+
+    def __len__(self) -> int:
+        """How many wait for an answer."""
+        return len(self._open)
+
+    def tickets(self) -> tuple[Ticket, ...]:
+        """Those that wait, oldest first."""
+        return tuple(ticket for ticket, _ in self._open.values())
+
+    def ticket(self, ticket_id: str) -> Ticket:
+        """Find an open ticket by its id. Raises :class:`ServerRequestNotFoundError`."""
+        try:
+            return self._open[ticket_id][0]
+        except KeyError:
+            raise ServerRequestNotFoundError(f"no open server request has the id {ticket_id!r}") from None
+
+    def open(self, link: Link[object], envelope: Envelope, takers: tuple[Taker, ...]) -> None:
+        """Take in a request and find somebody to answer it; nobody means no. Never waits, never raises."""
+        self._counters.server_requests += 1
+        method = cast("str", envelope.method)
+        deadline = self._clock.monotonic() + self._deadlines.get(method, self._deadline)
+        ticket = Ticket(self, link, envelope, deadline)
+        timer = self._clock.call_at(deadline, self._expire, ticket)
+        self._open[ticket.id] = (ticket, timer)
+        if self._board is not None:
+            self._board.opened(ticket)
+        if method not in rules.KNOWN:
+            ticket.decline("unknown to this version")
+        elif len(self._open) > self._capacity:
+            ticket.decline("too many server requests are open")
+        elif not self._offer(ticket, takers):
+            ticket.decline("nobody is there to answer")
+
+    def send(self, link: Link[object], rpc_id: RpcId, answer: rules.Answer) -> None:
+        """Write an answer to the link that asked."""
+        if isinstance(answer, rules.Reply):
+            line = link.peer.answer(rpc_id, answer.result)
+        else:
+            line = link.peer.refuse(rpc_id, answer.code, answer.message, answer.data)
+        self._write(link, line)
+
+    def closed(self, ticket: Ticket) -> None:
+        """Forget a settled ticket and stop whoever still works on it."""
+        self._counters.settled[cast("str", ticket.outcome)] += 1
+        _, timer = self._open.pop(ticket.id)
+        timer.cancel()
+        task = self._handlers.pop(ticket.id, None)
+        if task is not None and task is not asyncio.current_task():
+            task.cancel()
+        if self._board is not None:
+            self._board.closed(ticket)
+
+    def observe(self, envelopes: list[Envelope]) -> None:
+        """Withdraw what the server says is no longer needed. Called with each read while tickets are open."""
+        for envelope in envelopes:
+            if envelope.method == "serverRequest/resolved":
+                params = envelope.params
+                rpc_id = params.get("requestId") if isinstance(params, dict) else None
+                self._withdraw([t for t in self.tickets() if t.asked_as(envelope.generation, rpc_id)])
+            elif envelope.method == "turn/completed" and (turn_id := envelope.turn_id):
+                self._withdraw([t for t in self.tickets() if t.turn_id == turn_id])
+
+    def withdraw_all(self, reason: str) -> None:
+        """Close everything without an answer: there is nobody left to tell."""
+        self._withdraw(list(self.tickets()), reason)
+
+    async def server_requests(self) -> AsyncIterator[Ticket]:
+        """Iterate over requests that nobody else takes. While somebody iterates, they are queued, not declined."""
+        queue = _Queue()
+        self._queues.append(queue)
+        try:
+            while True:
+                ticket = await queue.get()
+                if ticket is None:
+                    return
+                if not ticket.is_settled:
+                    yield ticket
+        finally:
+            if queue in self._queues:
+                self._queues.remove(queue)
+            for ticket in queue.rest():
+                if not ticket.is_settled:
+                    ticket.decline("nobody is there to answer")
+
+    def close(self) -> set[asyncio.Task[None]]:
+        """End the iterations and withdraw what is open. Returns the handler tasks, now cancelled, to wait for."""
+        self.withdraw_all("the runtime was closed")
+        queues, self._queues = self._queues, []
+        for queue in queues:
+            queue.put(None)
+        for task in self._tasks:
+            task.cancel()
+        return set(self._tasks)
+
+    def _offer(self, ticket: Ticket, takers: tuple[Taker, ...]) -> bool:
+        for taker in takers:
+            try:
+                if taker(ticket) or ticket.is_settled:
+                    return True
+            except Exception:  # noqa: BLE001  # a guest's fault stays the guest's
+                self._counters.guest_errors += 1
+        if self._handler is not None:
+            self.run(ticket, self._handler)
+            return True
+        if self._queues:
+            self._queues[0].put(ticket)
+            return True
+        return False
+
+    def run(self, ticket: Ticket, handler: Callable[[Ticket], Awaitable[None]]) -> None:
+        """Let a handler answer a ticket. If it fails or ends without an answer, the answer is no."""
+        task = asyncio.get_running_loop().create_task(self._handle(ticket, handler), name=f"answer {ticket.method}")
+        self._handlers[ticket.id] = task
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _handle(self, ticket: Ticket, handler: Callable[[Ticket], Awaitable[None]]) -> None:
+        reason = "the handler gave no answer"
+        try:
+            await handler(ticket)
+        except Exception:  # noqa: BLE001  # a guest's fault stays the guest's
+            self._counters.guest_errors += 1
+            reason = "the handler failed"
+        finally:
+            if not ticket.is_settled:
+                ticket.decline(reason)
+
+    def _expire(self, ticket: Ticket) -> None:
+        if not ticket.is_settled:
+            ticket.decline("nobody answered in time")
+
+    def _withdraw(self, tickets: list[Ticket], reason: str = "the server no longer needs it") -> None:
+        for ticket in tickets:
+            ticket.withdraw(reason)
+
+
+class _Queue:
+    """An unbounded hand-over of tickets; the desk's capacity bounds it."""
+
+    def __init__(self) -> None:
+        self._items: deque[Ticket | None] = deque()
+        self._waiter: asyncio.Future[None] | None = None
+
+    def put(self, ticket: Ticket | None) -> None:
+        self._items.append(ticket)
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    async def get(self) -> Ticket | None:
+        while not self._items:
+            self._waiter = asyncio.get_running_loop().create_future()
+            await self._waiter
+        return self._items.popleft()
+
+    def rest(self) -> list[Ticket]:
+        items = [item for item in self._items if item is not None]
+        self._items.clear()
+        return items

@@ -1,0 +1,142 @@
+"""Settings of a runtime: frozen, and checked before anything is started."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+from codex_runtime._io.fanout import Gap, Overflow
+from codex_runtime._io.process import Graces
+from codex_runtime._sansio.framing import DEFAULT_LINE_LIMIT
+from codex_runtime._sansio.projection import StateLimits
+from codex_runtime._sansio.restart import RestartPolicy
+from codex_runtime.errors import ConfigError, RuntimeDeadError
+
+if TYPE_CHECKING:
+    from codex_runtime._io.clock import Clock
+    from codex_runtime._io.transport import Launcher
+    from codex_runtime._sansio.restart import Exit
+    from codex_runtime.runtime._server_requests import Ticket
+
+__all__ = ["Gap", "Overflow", "Restarted", "RuntimeConfig", "ServerRequestHandler"]
+
+ServerRequestHandler: TypeAlias = "Callable[[Ticket], Awaitable[None]]"
+
+
+@dataclass(frozen=True, slots=True)
+class Restarted:
+    """Told to ``on_restart`` when a new app server is ready: its number, and how the one before it ended."""
+
+    generation: int
+    exit: Exit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuntimeConfig:
+    """How a runtime starts, supervises and talks to its app server. Every wait in it is in seconds.
+
+    What is run:
+
+    - ``binary``: the codex binary; ``None`` looks at ``CODEX_BINARY``, the wheel and PATH. ``command`` replaces the whole
+      command line, ``launcher`` the whole process (a fake, a replay).
+    - ``codex_home``: sets ``CODEX_HOME``; must exist. ``env``: added to our own environment, ``None`` removes a name.
+      ``cwd``: the server's own folder, not the one that sessions work in. ``settings``: ``-c key=value`` overrides.
+
+    How it is greeted: ``client_name``, ``client_title``, ``client_version``, ``experimental_api`` (without it the server
+    refuses its experimental methods), ``opt_out`` (names of notifications that are not wanted).
+
+    Bounds: ``start_deadline`` for launch and greeting, ``request_deadline`` for each request that does not bring its own,
+    ``max_in_flight`` requests at a time (the real server loses requests above some 130), ``overload_retries`` for
+    requests refused as overload, ``line_limit`` bytes for one inbound line, ``block_patience`` for how long a blocking
+    subscriber may hold up the pipe.
+
+    Server requests: ``on_server_request`` settles those that no session takes; without it, and with nobody iterating
+    ``Runtime.server_requests()``, they are declined at once. ``server_request_deadline`` bounds each answer, after which
+    it is declined; ``server_request_deadlines`` sets it by method; ``max_open_server_requests`` bounds how many may wait.
+
+    State: ``state=False`` keeps none, which makes events a little cheaper. ``state_limits`` bounds it.
+
+    Life: ``restart``, ``graces``; ``on_restart`` and ``on_dead`` are plain functions, called on the loop.
+    """
+
+    binary: str | os.PathLike[str] | None = None
+    command: tuple[str, ...] | None = None
+    launcher: Launcher | None = None
+    codex_home: str | os.PathLike[str] | None = None
+    env: Mapping[str, str | None] = field(default_factory=dict)
+    cwd: str | os.PathLike[str] | None = None
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+    client_name: str = "codex_runtime"
+    client_title: str = "codex-runtime"
+    client_version: str = "0.1.0"
+    experimental_api: bool = True
+    opt_out: tuple[str, ...] = ()
+
+    start_deadline: float = 30.0
+    request_deadline: float = 30.0
+    max_in_flight: int = 64
+    overload_retries: int = 5
+    line_limit: int = DEFAULT_LINE_LIMIT
+    stderr_tail: int = 16 * 1024
+    block_patience: float = 5.0
+
+    on_server_request: ServerRequestHandler | None = None
+    server_request_deadline: float = 60.0
+    server_request_deadlines: Mapping[str, float] = field(default_factory=dict)
+    max_open_server_requests: int = 256
+
+    state: bool = True
+    state_limits: StateLimits = StateLimits()
+
+    restart: RestartPolicy = RestartPolicy()
+    graces: Graces = Graces()
+    on_restart: Callable[[Restarted], object] | None = None
+    on_dead: Callable[[RuntimeDeadError], object] | None = None
+    clock: Clock | None = None
+
+    def __post_init__(self) -> None:
+        if sum(value is not None for value in (self.binary, self.command, self.launcher)) > 1:
+            raise ConfigError("binary", "give only one of binary, command and launcher")
+        if self.command is not None and (not self.command or not all(isinstance(part, str) for part in self.command)):
+            raise ConfigError("command", "must be a non-empty tuple of strings")
+        for name in ("client_name", "client_version"):
+            if not getattr(self, name) or not getattr(self, name).isascii() or not getattr(self, name).isprintable():
+                raise ConfigError(name, "must be printable ASCII text; the server puts it into an HTTP header")
+        for name in ("start_deadline", "request_deadline", "server_request_deadline", "block_patience"):
+            _seconds(name, getattr(self, name))
+        for method, seconds in self.server_request_deadlines.items():
+            _seconds(f"server_request_deadlines[{method!r}]", seconds)
+        for name in ("max_in_flight", "line_limit", "stderr_tail", "max_open_server_requests"):
+            if getattr(self, name) < 1:
+                raise ConfigError(name, "must be 1 or more")
+        if self.overload_retries < 0:
+            raise ConfigError("overload_retries", "must be 0 or more")
+        for key, value in self.env.items():
+            if not key or "=" in key or "\0" in key or (value is not None and "\0" in value):
+                raise ConfigError("env", f"{key!r} is not a usable environment variable")
+        for name in ("codex_home", "cwd"):
+            _folder(name, getattr(self, name))
+
+    def environment(self) -> dict[str, str | None]:
+        """What is added to our own environment for the child."""
+        home = {} if self.codex_home is None else {"CODEX_HOME": str(Path(self.codex_home).absolute())}
+        return {**home, **self.env}
+
+
+def _seconds(name: str, value: float) -> None:
+    if not (math.isfinite(value) and value > 0):
+        raise ConfigError(name, "must be a finite number of seconds above 0")
+
+
+def _folder(name: str, path: str | os.PathLike[str] | None) -> None:
+    if path is None:
+        return
+    if not Path(path).is_dir():
+        raise ConfigError(name, f"{os.fspath(path)!r} is not an existing folder")
+    if not os.access(path, os.R_OK | os.X_OK):
+        raise ConfigError(name, f"{os.fspath(path)!r} cannot be read")

@@ -1,0 +1,75 @@
+"""Counters of one runtime, and the immutable picture of them that callers get.
+
+Counting happens once per read or per call, never per event, on the loop's own thread; so plain integers do.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+__all__ = ["Counters", "Metrics"]
+
+
+@dataclass(slots=True)
+class Counters:
+    """The numbers as they grow. Internal to the runtime."""
+
+    messages: int = 0
+    bytes_in: int = 0
+    bytes_out: int = 0
+    malformed: int = 0
+    too_long: int = 0
+    late_answers: int = 0
+    requests: int = 0
+    requests_failed: int = 0
+    requests_timed_out: int = 0
+    requests_lost: int = 0
+    overload_retries: int = 0
+    restarts: Counter[str] = field(default_factory=Counter)
+    server_requests: int = 0
+    settled: Counter[str] = field(default_factory=Counter)
+    guest_errors: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metrics:
+    """What a runtime has done so far. Totals since it was opened, unless it says *now*.
+
+    ``uptime`` in seconds. ``restarts`` by cause (``"exit status 1"``, ``"killed by SIGKILL"``, …). ``settled`` counts
+    server requests by outcome (``accepted``, ``declined``, ``cancelled``, ``answered``, ``refused``, ``withdrawn``).
+    ``dropped`` are envelopes that lagging subscriptions lost, ``gaps`` how often they were told so. ``in_flight``,
+    ``queued``, ``open_server_requests``, ``subscriptions`` and ``unsent`` (bytes) are gauges.
+    """
+
+    uptime: float
+    generation: int
+    messages: int
+    bytes_in: int
+    bytes_out: int
+    malformed: int
+    too_long: int
+    late_answers: int
+    requests: int
+    requests_failed: int
+    requests_timed_out: int
+    requests_lost: int
+    overload_retries: int
+    restarts: Mapping[str, int]
+    server_requests: int
+    settled: Mapping[str, int]
+    guest_errors: int
+    dropped: int
+    gaps: int
+    in_flight: int
+    queued: int
+    open_server_requests: int
+    subscriptions: int
+    unsent: int
+
+
+def frozen(counter: Counter[str]) -> Mapping[str, int]:
+    """Return a copy that nobody can change."""
+    return MappingProxyType(dict(counter))

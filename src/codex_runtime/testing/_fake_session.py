@@ -1,0 +1,116 @@
+"""One running process of the fake app server: its rules, and the time and gates that they wait for.
+
+It cuts bytes into lines and carries out waits; the rest goes to a :class:`Body`, which is memory or a real process. The
+one idea: the core decides, this file waits, the body acts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Protocol, final
+
+from codex_runtime.testing._fake_core import Output, Waiting
+from codex_runtime.testing._reply import Hold, Pause
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from codex_runtime._io.clock import Cancellable, Clock
+    from codex_runtime.testing._fake_core import FakeServerCore
+    from codex_runtime.testing._fake_script import Fault, Step
+
+__all__ = ["Body", "FakeSession"]
+
+
+class Body(Protocol):
+    """What a session acts through."""
+
+    def send(self, data: bytes) -> None:
+        """Put bytes on stdout."""
+        ...
+
+    def inflict(self, fault: Fault) -> None:
+        """Do something to the process."""
+        ...
+
+
+@final
+class FakeSession:
+    """A core at work. ``changed`` is called after each line that it took."""
+
+    def __init__(self, core: FakeServerCore, clock: Clock, changed: Callable[[], None]) -> None:
+        self.core = core
+        self._clock = clock
+        self._changed = changed
+        self._body: Body | None = None
+        self._rest = b""
+        self._timers: dict[int, Cancellable] = {}
+        self._waits: set[asyncio.Task[None]] = set()
+
+    def start(self, body: Body) -> None:
+        """Begin; the process may die before it reads anything."""
+        self._body = body
+        self._act(self.core.start())
+
+    def feed(self, data: bytes) -> None:
+        """The client wrote this much."""
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        for line in lines:
+            self._act(self.core.receive(line))
+            self._changed()
+
+    def play(self, steps: Iterable[Step]) -> None:
+        """Play steps now, outside of any turn."""
+        self._act(self.core.play(steps))
+
+    def close(self) -> None:
+        """The process is gone: nothing is waited for any more. Safe to call again."""
+        self.core.end()
+        for timer in self._timers.values():
+            timer.cancel()
+        self._timers.clear()
+        for wait in self._waits:
+            wait.cancel()
+        self._changed()
+
+    async def closed(self) -> None:
+        """Wait until nothing of it runs, after :meth:`close`."""
+        await asyncio.gather(*self._waits, return_exceptions=True)
+
+    def _act(self, outputs: Iterable[Output]) -> None:
+        body = self._body
+        if body is None:
+            return
+        said = b""
+        for output in outputs:
+            if isinstance(output, bytes):
+                said += output
+                continue
+            if said:
+                body.send(said)
+                said = b""
+            if isinstance(output, Waiting):
+                self._wait(output)
+            else:
+                body.inflict(output)
+        if said:
+            body.send(said)
+
+    def _wait(self, waiting: Waiting) -> None:
+        match waiting.until:
+            case Pause(seconds):
+                when = self._clock.monotonic() + seconds
+                self._timers[waiting.key] = self._clock.call_at(when, self._proceed, waiting.key)
+            case Hold():
+                task = asyncio.get_running_loop().create_task(self._pass(waiting.key, waiting.until), name="fake gate")
+                self._waits.add(task)
+                task.add_done_callback(self._waits.discard)
+
+    async def _pass(self, key: int, hold: Hold) -> None:
+        await hold.gate.wait()
+        self._proceed(key)
+
+    def _proceed(self, key: int) -> None:
+        self._timers.pop(key, None)
+        self._act(self.core.proceed(key))
+        self._changed()
