@@ -10,23 +10,32 @@ It starts, supervises and drives the local ``codex app-server``. Take the highes
 :mod:`codex_runtime.sync` has the same doors for programs without an event loop.
 """
 
-from codex_runtime.client import Client, File, Image, LocalImage, RunProfile, Session, Skill, Ticket, Turn, TurnResult
 from codex_runtime.client import (
     ApprovalRequested,
+    Client,
     CommandCompleted,
     CommandOutput,
     CommandStarted,
+    File,
     FileChangeCompleted,
     FileChangeStarted,
+    Image,
+    LocalImage,
     PlanUpdated,
     ReasoningDelta,
     RetryNotice,
+    RunProfile,
+    Session,
+    Skill,
     TextCompleted,
     TextDelta,
+    Ticket,
     TokenUsageUpdated,
     ToolCompleted,
     ToolStarted,
+    Turn,
     TurnCompleted,
+    TurnResult,
     TurnStarted,
     TurnWarning,
 )

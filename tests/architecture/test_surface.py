@@ -9,10 +9,12 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import inspect
+import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.architecture.tree import SOURCE
+from codex_runtime.runtime import RuntimeConfig
+from tests.architecture.tree import ROOT, SOURCE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -78,6 +80,13 @@ def test_every_public_module_means_its_names() -> None:
 def test_the_front_door_stays_small() -> None:
     """What does not fit here has a topic of its own to live in."""
     assert len(importlib.import_module("codex_runtime").__all__) <= MOST_NAMES_AT_THE_FRONT_DOOR
+
+
+def test_the_version_is_the_same_wherever_it_is_said() -> None:
+    """The server hears the version that is installed, and the changelog has a word on it."""
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert RuntimeConfig().client_version == version
+    assert f"\n## {version}" in (ROOT / "CHANGELOG.md").read_text()
 
 
 def test_every_public_name_is_documented() -> None:

@@ -67,6 +67,7 @@ def test_the_server_is_kept_off_the_network(tmp_path: Path) -> None:
     }
     assert config["features"] == {"plugins": False, "remote_plugin": False, "apps": False, "shell_snapshot": False}
     assert not config["check_for_update_on_startup"]
+    assert not config["allow_login_shell"]
     assert not config["analytics"]["enabled"]
     assert not config["feedback"]["enabled"]
     assert not {"approval_policy", "sandbox_mode"} & config.keys()

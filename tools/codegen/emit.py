@@ -209,6 +209,8 @@ def _doc(struct: StructDef) -> str:
         text = f"The `{struct.union}` whose `{struct.tag[0]}` is `{struct.tag[1]}`."
     elif struct.union:
         text = f"One form of `{struct.union}`."
+    elif struct.is_open:
+        text = "The known keys of an open object; the raw message has them all."
     else:
         text = "" if struct.fields else "An empty object."
     flags = [word for word, on in (("Experimental.", struct.experimental), ("Deprecated.", struct.deprecated)) if on]

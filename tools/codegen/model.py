@@ -82,7 +82,10 @@ class Field:
 
 @dataclass(frozen=True)
 class StructDef:
-    """A JSON object with known fields; ``tag`` is the (field, value) that marks it as one arm of a union."""
+    """A JSON object with known fields; ``tag`` is the (field, value) that marks it as one arm of a union.
+
+    An open struct may hold fields on the wire that the schema does not list.
+    """
 
     name: str
     fields: tuple[Field, ...]
@@ -90,6 +93,7 @@ class StructDef:
     union: str | None = None
     method: str | None = None
     role: str | None = None
+    is_open: bool = False
     outbound: bool = False
     inbound: bool = False
     experimental: bool = False

@@ -52,7 +52,8 @@ class Shapes:
             self._union(name, node)
         elif node.get("type") == "object" and not self._is_map(name, node):
             fields = self._fields(name, node)
-            self._add(StructDef(name, fields, experimental=experimental, deprecated=deprecated))
+            is_open = node.get("additionalProperties") is True
+            self._add(StructDef(name, fields, is_open=is_open, experimental=experimental, deprecated=deprecated))
 
     def _add(self, definition: Definition) -> None:
         if definition.name in self.definitions:

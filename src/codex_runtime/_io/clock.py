@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from typing import Protocol, TypeVarTuple, Unpack, final
+from typing import Protocol, TypeVarTuple, final
 
 __all__ = ["Cancellable", "Clock", "LoopClock"]
 
@@ -36,7 +36,7 @@ class Clock(Protocol):
         """Unix time. May jump either way, so it is for dates only."""
         ...
 
-    def call_at(self, when: float, callback: Callable[[Unpack[Ts]], object], *args: Unpack[Ts]) -> Cancellable:
+    def call_at(self, when: float, callback: Callable[[*Ts], object], *args: *Ts) -> Cancellable:
         """Call ``callback(*args)`` once, when :meth:`monotonic` reaches ``when``; soon, if it already has."""
         ...
 
@@ -59,7 +59,7 @@ class LoopClock:
         """The machine's Unix time."""
         return time.time()
 
-    def call_at(self, when: float, callback: Callable[[Unpack[Ts]], object], *args: Unpack[Ts]) -> Cancellable:
+    def call_at(self, when: float, callback: Callable[[*Ts], object], *args: *Ts) -> Cancellable:
         """Plan a call on the loop; an exception in it goes to the loop's exception handler."""
         return asyncio.get_running_loop().call_at(when, callback, *args)
 

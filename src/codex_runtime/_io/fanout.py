@@ -12,7 +12,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, Self, TypeAlias
 
 from codex_runtime._sansio.envelope import Envelope
 
@@ -74,7 +74,7 @@ class Subscription:
         """How many envelopes wait to be read."""
         return self._events
 
-    def __enter__(self) -> Subscription:
+    def __enter__(self) -> Self:
         """Use it as a block that closes it."""
         return self
 
@@ -87,7 +87,7 @@ class Subscription:
         self._fanout.remove(self)
         self._end(None)
 
-    def __aiter__(self) -> Subscription:
+    def __aiter__(self) -> Self:
         """Iterate over the envelopes."""
         return self
 

@@ -48,14 +48,25 @@ class Outbox:
 
     def write(self, data: bytes) -> None:
         """Send ``data`` after everything before it; dropped once the box is finishing or closed."""
-        if self._finishing or self._closed or not data:
+        if self._finishing or not data:
             return
-        self._pieces.append(memoryview(data))
-        self._unsent += len(data)
-        if not (self._flush_due or self._stalled):
-            self._flush_due = True
-            self._loop.call_soon(self._flush_rest)
-            self._send()
+        if self._flush_due or self._stalled:
+            self._pieces.append(memoryview(data))
+            self._unsent += len(data)
+            return
+        self._flush_due = True
+        self._loop.call_soon(self._flush_rest)
+        try:
+            taken = self._sock.send(data, _NO_SIGNAL)
+        except ConnectionError:
+            self.close()
+            return
+        except OSError:  # no room in the socket (BlockingIOError), or for a moment in the system
+            taken = 0
+        if taken < len(data):
+            self._pieces.append(memoryview(data)[taken:])
+            self._unsent += len(data) - taken
+            self._stall(stalled=True)
 
     async def drain(self) -> None:
         """Wait until less than ``LOW_WATER`` is unsent, or nothing can be sent any more."""
@@ -74,17 +85,22 @@ class Outbox:
         if not self._pieces:
             self.close()
 
+    def abandon(self) -> None:
+        """Take nothing more and drop what is unsent, but do not end the stream."""
+        self._finishing = True
+        self._stall(stalled=False)
+        self._pieces.clear()
+        self._sent(self._unsent)
+
     def close(self) -> None:
         """End the stream now; what is unsent is dropped."""
         if self._closed:
             return
         self._closed = True
-        self._stall(stalled=False)
+        self.abandon()
         with suppress(OSError):
             self._sock.shutdown(socket.SHUT_WR)
         self._sock.close()
-        self._pieces.clear()
-        self._sent(self._unsent)
 
     def _flush_rest(self) -> None:
         self._flush_due = False
@@ -97,7 +113,7 @@ class Outbox:
         except ConnectionError:
             self.close()
             return
-        except OSError:  # no room in the socket (BlockingIOError), or for a moment in the system
+        except OSError:  # as above
             taken = 0
         self._forget(taken)
         self._stall(stalled=bool(self._pieces))

@@ -259,7 +259,7 @@ class ChildProcess:
                 self._order(_TERMINATE, signal.SIGTERM, signal.SIGCONT)
                 grace = self._graces.terminate
             case Rung.KILL:
-                self._outbox.close()
+                self._outbox.abandon()  # open still: at the end of its stdin the child might leave as if all were well
                 self._order(_KILL, signal.SIGKILL)
                 grace = self._graces.kill
             case Rung.CUT:

@@ -19,7 +19,19 @@ from typing import Any, Literal, TypeAlias, final
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType, field
 
-__all__ = ["Direction", "Envelope", "Fault", "JsonValue", "Kind", "Params", "Ref", "RpcId", "Stamp", "decode_lines", "stamp_outbound"]
+__all__ = [
+    "Direction",
+    "Envelope",
+    "Fault",
+    "JsonValue",
+    "Kind",
+    "Params",
+    "Ref",
+    "RpcId",
+    "Stamp",
+    "decode_lines",
+    "stamp_outbound",
+]
 
 JsonValue: TypeAlias = Any  # The edge: a decoded JSON document has no narrower type.
 RpcId: TypeAlias = int | str
@@ -96,7 +108,7 @@ class Envelope(Struct, gc=False, eq=False):
 
     method: str | None = None
     shallow: Params = field(default=NO_PARAMS, name="params")
-    rpc_id: int | str | None | UnsetType = field(default=UNSET, name="id")
+    rpc_id: int | str | UnsetType | None = field(default=UNSET, name="id")
     result: Raw = field(default=ABSENT, name="result")
     error: Raw = field(default=ABSENT, name="error")
     raw: bytes = field(default=b"", name="~raw")
@@ -149,19 +161,19 @@ class Envelope(Struct, gc=False, eq=False):
     def thread_id(self) -> str | None:
         """The thread that it belongs to, if it names one."""
         params = self.shallow
-        return _canonical(params.thread_id) or _canonical(params.thread and params.thread.id) or self._deep("thread")
+        return _canonical(params.thread_id) or _canonical_of(params.thread) or self._deep("thread")
 
     @property
     def turn_id(self) -> str | None:
         """The turn that it belongs to, if it names one."""
         params = self.shallow
-        return _canonical(params.turn_id) or _canonical(params.turn and params.turn.id) or self._deep("turn")
+        return _canonical(params.turn_id) or _canonical_of(params.turn) or self._deep("turn")
 
     @property
     def item_id(self) -> str | None:
         """The item that it belongs to, if it names one."""
         params = self.shallow
-        return _canonical(params.item_id) or _canonical(params.item and params.item.id) or self._deep("item")
+        return _canonical(params.item_id) or _canonical_of(params.item) or self._deep("item")
 
     @property
     def message(self) -> JsonValue:
@@ -189,7 +201,7 @@ class Envelope(Struct, gc=False, eq=False):
         """
         if self.method is None or self.fault is not None:
             return None
-        from codex_runtime.protocol import _registry  # noqa: PLC0415  # only those who ask for types pay for them
+        from codex_runtime.protocol import _registry  # only those who ask for types pay for them
 
         return _registry.decode_message(self.raw)
 
@@ -237,7 +249,7 @@ def decode_lines(
         envelope.stamp = stamp
         seq += 1
         if line.__class__ is bytes:
-            envelope.raw = line  # type: ignore[assignment]
+            envelope.raw = line
         if envelope.rpc_id is not UNSET or envelope.fault is not None or envelope.method is None:
             if special is None:
                 special = []
@@ -271,7 +283,7 @@ def _decode_untyped(line: bytes) -> Envelope:
     if not isinstance(message, dict):
         return Envelope(fault=Fault("not_a_message", len(line)))
     method = message.get("method")
-    rpc_id: int | str | None | UnsetType = UNSET
+    rpc_id: int | str | UnsetType | None = UNSET
     if "id" in message:
         value = message["id"]
         # bool is an int to Python, not to JSON-RPC.
@@ -315,11 +327,18 @@ def _canonical(value: str | None) -> str | None:
     return value if value and value == value.strip() else None
 
 
+def _canonical_of(ref: Ref | None) -> str | None:
+    return None if ref is None else _canonical(ref.id)
+
+
 def _id_in(root: dict[str, JsonValue], noun: str) -> str | None:
     params = root.get("params")
     for place in (root, params if isinstance(params, dict) else {}):
         nested = place.get(noun)
-        candidates: Iterable[JsonValue] = (place.get(f"{noun}Id"), nested.get("id") if isinstance(nested, dict) else None)
+        candidates: Iterable[JsonValue] = (
+            place.get(f"{noun}Id"),
+            nested.get("id") if isinstance(nested, dict) else None,
+        )
         for value in candidates:
             if isinstance(value, str) and (found := _canonical(value)):
                 return found

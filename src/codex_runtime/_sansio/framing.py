@@ -34,7 +34,8 @@ class LineFramer:
         For each fault in the list, the start of that line was appended to :attr:`heads`.
         """
         if b"\n" not in data:
-            self._hold(data)
+            if data:
+                self._hold(data)
             return []
         if self._tail:
             first, _, data = data.partition(b"\n")

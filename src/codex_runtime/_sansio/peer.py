@@ -27,6 +27,8 @@ T = TypeVar("T")
 
 # The server drops a message that nests deeper than its own parser goes (128), and answers nothing.
 MAX_DEPTH = 120
+# Our ids are far smaller; anything longer is no answer to us.
+MAX_ID_DIGITS = 18
 
 _ANSWERS = re.compile(rb'\s*\{\s*"id"\s*:\s*(\d{1,18})\s*,\s*"(?:result|error)"')
 
@@ -162,7 +164,7 @@ class Peer(Generic[T]):
         return received
 
     def _take(self, rpc_id: object) -> T | None:
-        if isinstance(rpc_id, str) and rpc_id.isascii() and rpc_id.isdecimal() and len(rpc_id) < 19:
+        if isinstance(rpc_id, str) and rpc_id.isascii() and rpc_id.isdecimal() and len(rpc_id) <= MAX_ID_DIGITS:
             rpc_id = int(rpc_id)
         return self._waiting.pop(rpc_id, None) if isinstance(rpc_id, int) else None
 

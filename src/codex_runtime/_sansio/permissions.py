@@ -5,8 +5,8 @@ Pure checks, made before anything is sent. The default of everything is the safe
 
 from __future__ import annotations
 
-from posixpath import isabs
 from collections.abc import Sequence
+from posixpath import isabs
 from typing import Literal, TypeAlias, get_args
 
 from codex_runtime._sansio.envelope import JsonValue
@@ -26,9 +26,7 @@ def check(
     approval_policy: str | None,
     allow_full_access: bool,
 ) -> None:
-    """Raise :class:`ConfigError` for settings that make no sense, :class:`PermissionDeniedError` for those that need
-    a second word.
-    """
+    """Refuse settings that make no sense (:class:`ConfigError`) or need a second word (:class:`PermissionDeniedError`)."""
     if sandbox not in get_args(SandboxMode):
         raise ConfigError("sandbox", f"{sandbox!r} is not one of {', '.join(get_args(SandboxMode))}")
     if approval_policy is not None and approval_policy not in get_args(ApprovalPolicy):

@@ -231,7 +231,9 @@ def _tool_result(result: dict[str, JsonValue]) -> str | None:
 
 
 def _action(result: dict[str, JsonValue]) -> str | None:
-    return None if result.get("action") in ("accept", "decline", "cancel") else "'action' must be accept, decline, cancel"
+    return (
+        None if result.get("action") in ("accept", "decline", "cancel") else "'action' must be accept, decline, cancel"
+    )
 
 
 def _tokens(result: dict[str, JsonValue]) -> str | None:

@@ -334,10 +334,7 @@ _decode_reasoning = msgspec.json.Decoder(_ReasoningLine).decode
 
 def params_of(envelope: Envelope) -> dict[str, JsonValue]:
     """Decode the parameters of a message in full; what cannot be read has none."""
-    try:
-        params = envelope.params
-    except DECODE_ERRORS:
-        return {}
+    params = envelope.params
     return params if isinstance(params, dict) else {}
 
 

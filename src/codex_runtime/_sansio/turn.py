@@ -18,7 +18,7 @@ from codex_runtime._sansio.envelope import NO_STAMP, Envelope
 from codex_runtime._sansio.turn_events import TurnCompleted, TurnEvent, TurnStarted
 from codex_runtime._sansio.turn_fold import NOTHING, Events, TurnFold, other, params_of
 from codex_runtime._sansio.turn_items import mapping, number, seconds, text, turn_fault
-from codex_runtime._sansio.turn_result import TurnFault, TurnResult, TurnStatus
+from codex_runtime._sansio.turn_result import TokenCounts, TurnFault, TurnResult, TurnStatus
 from codex_runtime.errors import LocalProtocolError
 
 __all__ = ["TurnEvent", "TurnFault", "TurnReducer", "TurnResult", "TurnStatus"]
@@ -52,13 +52,16 @@ class TurnReducer:
     Create it before ``turn/start`` is sent, feed it from then on, and call :meth:`begin` with the id in the reply: what
     came earlier is kept and replayed.
 
+    ``used_before`` is what the thread had used before this turn, if that is known. Otherwise it is told from the first
+    count of the turn; a server that begins a turn by repeating the count before (after compaction) then counts twice.
+
     ``interrupted_as`` is the status for a turn that the server reports as interrupted; set it to ``"timed_out"`` before
     interrupting a turn for its deadline. ``late_items`` counts items that completed after the turn had ended (a command
     left in the background does); they change nothing. ``early_dropped`` counts messages that came before :meth:`begin`
     and found no room.
     """
 
-    def __init__(self, thread_id: str) -> None:
+    def __init__(self, thread_id: str, *, used_before: TokenCounts | None = None) -> None:
         self.thread_id = thread_id
         self.interrupted_as: TurnStatus = "interrupted"
         self.late_items = 0
@@ -66,7 +69,7 @@ class TurnReducer:
         self._turn_id: str | None = None
         self._early: deque[Envelope] = deque()
         self._is_started = False
-        self._fold = TurnFold()
+        self._fold = TurnFold(used_before)
         self._result: TurnResult | None = None
         self._started_at: float | None = None
         self._first = self._last = NO_STAMP

@@ -71,14 +71,14 @@ LINE_BUDGET = 32 * 1024 * 1024
 class TurnFold:
     """What a turn has come to so far."""
 
-    def __init__(self) -> None:
+    def __init__(self, used_before: TokenCounts | None = None) -> None:
         self.last_error: TurnFault | None = None
         self._items: list[ItemFold] = []
         self._by_id: dict[str | None, ItemFold] = {}
         self._diff: str | None = None
         self._plan: tuple[PlanStep, ...] = ()
         self._usage: TokenUsage | None = None
-        self._before = TokenCounts()  # what the thread had used before this turn
+        self._used_before = used_before
         self._warnings: list[str] = []
         self._retries = 0
         self._output_room = OUTPUT_BUDGET
@@ -248,9 +248,9 @@ class TurnFold:
     def _usage_updated(self, envelope: Envelope) -> Events:
         usage = mapping(params_of(envelope).get("tokenUsage"))
         total, last = token_counts(usage.get("total")), token_counts(usage.get("last"))
-        if self._usage is None:
-            self._before = total - last
-        self._usage = TokenUsage(total, last, total - self._before, number(usage.get("modelContextWindow")))
+        if self._used_before is None:
+            self._used_before = total - last
+        self._usage = TokenUsage(total, last, total - self._used_before, number(usage.get("modelContextWindow")))
         return (TokenUsageUpdated(self._usage),)
 
     def _error(self, envelope: Envelope) -> Events:

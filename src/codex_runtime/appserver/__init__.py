@@ -50,8 +50,8 @@ class AppServer(GeneratedAppServer):
         raw = await self._requester.request_raw(method, params, deadline=deadline)
         try:
             value: Json = msgspec.json.decode(raw) if bytes(raw) else None
-        except msgspec.DecodeError as error:
-            raise RemoteProtocolError(f"the result of {method} is not JSON: {error}") from None
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise RemoteProtocolError(f"the result of {method} cannot be read: {type(error).__name__}") from None
         return value
 
     async def _call(self, method: str, params: object, deadline: float | None) -> object:

@@ -82,7 +82,12 @@ class Client:
         return Session(self.runtime, thread, cwd=where, profile=profile)
 
     async def resume_session(
-        self, thread_id: str, *, cwd: PathLike | None = None, profile: RunProfile | None = None, **options: Unpack[RunOptions]
+        self,
+        thread_id: str,
+        *,
+        cwd: PathLike | None = None,
+        profile: RunProfile | None = None,
+        **options: Unpack[RunOptions],
     ) -> Session:
         """Go on with a thread of before. Options as in :meth:`start_session`; they are not remembered by the thread."""
         where, profile = folder(cwd), (profile or self.profile).changed(**options)

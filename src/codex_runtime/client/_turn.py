@@ -145,6 +145,16 @@ class Turn:
             await waiter
         return event
 
+    async def take(self) -> list[Event]:
+        """Wait for events and return all that wait to be read; an empty list after the last one."""
+        try:
+            events = [await anext(self)]
+        except StopAsyncIteration:
+            return []
+        while (event := self._buffer.pop()) is not None:
+            events.append(event)
+        return events
+
     async def finish(self) -> TurnResult:
         """Wait for the end and return the result.
 

@@ -116,9 +116,10 @@ class Keyed(OneOf):
 
     @classmethod
     def _pick(cls, fields: dict[str, object]) -> object:
-        key = next(iter(fields)) if len(fields) == 1 else ""
-        arm = cls.arms.get(key)
-        return _fit(fields, arm, key) if arm else Unknown(fields, type=key)
+        known = [key for key in fields if key in cls.arms]
+        if len(known) == 1:
+            return _fit(fields, cls.arms[known[0]], known[0])
+        return Unknown(fields, type=next(iter(fields)) if len(fields) == 1 else "")
 
 
 class Shaped(OneOf):

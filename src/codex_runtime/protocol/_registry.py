@@ -183,7 +183,7 @@ def decode_message(line: bytes) -> Decoded:
     """
     try:
         head = _HEAD.decode(line)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return UnknownMessage("", line)
     if not isinstance(head.method, str):
         return UnknownMessage("", line)

@@ -188,4 +188,3 @@ def outcome_of(method: str, envelope: Envelope) -> Envelope:
     code, message, data = refusal_of(envelope)
     kind = OverloadedError if code == OVERLOADED else RequestFailedError
     raise kind(method, code, message, data)
-

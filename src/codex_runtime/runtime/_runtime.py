@@ -81,7 +81,7 @@ class Runtime:
         self._desk = Desk(
             clock=self._clock,
             counters=self._counters,
-            board=self._projection and _Board(self._projection),
+            board=None if self._projection is None else _Board(self._projection),
             write=self._write,
             handler=config.on_server_request,
             deadline=config.server_request_deadline,
@@ -350,7 +350,9 @@ class Runtime:
             response = await self._calls.run("request", method, params, seconds, on=link)
             return loads(bytes(outcome_of(method, _response(response)).result))
 
-        results = await asyncio.gather(*(back(request) for back in list(self._reattachments.values())), return_exceptions=True)
+        results = await asyncio.gather(
+            *(back(request) for back in list(self._reattachments.values())), return_exceptions=True
+        )
         self._counters.guest_errors += sum(isinstance(result, Exception) for result in results)
 
     def ready(self, link: Link[Call], previous: Exit | None) -> None:
@@ -483,7 +485,8 @@ class Runtime:
             await asyncio.wait([self._supervision])
         if self._link is not None:
             self._calls.fail(
-                self._link.peer.close(), lambda: RuntimeClosedError("the runtime was closed", generation=self.generation)
+                self._link.peer.close(),
+                lambda: RuntimeClosedError("the runtime was closed", generation=self.generation),
             )
         self._dispatch.lost(RuntimeClosedError("the runtime was closed", generation=self.generation))
         tasks = self._desk.close()
@@ -526,7 +529,7 @@ def _selector(
     def select(envelope: Envelope) -> bool:
         return (
             (methods is None or envelope.method in methods)
-            and (thread is None or envelope.shallow.thread_id == thread or envelope.thread_id == thread)
+            and (thread is None or thread in (envelope.shallow.thread_id, envelope.thread_id))
             and (kinds is None or envelope.kind in kinds)
         )
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from codex_runtime._io.clock import Cancellable, Clock
     from codex_runtime._io.link import Link
     from codex_runtime._sansio.envelope import Envelope, JsonValue, RpcId
+    from codex_runtime.runtime._calls import Call
     from codex_runtime.runtime.metrics import Counters
 
 __all__ = ["Desk", "Outcome", "Ticket"]
@@ -36,7 +37,7 @@ class Ticket:
     the loop; the second attempt raises :class:`AlreadySettledError`.
     """
 
-    def __init__(self, desk: Desk, link: Link[object], envelope: Envelope, deadline: float) -> None:
+    def __init__(self, desk: Desk, link: Link[Call], envelope: Envelope, deadline: float) -> None:
         self.id = uuid.uuid4().hex
         self.method = cast("str", envelope.method)
         self.params: JsonValue = envelope.params
@@ -136,7 +137,7 @@ class Desk:
         clock: Clock,
         counters: Counters,
         board: Board | None,
-        write: Callable[[Link[object], bytes], None],
+        write: Callable[[Link[Call], bytes], None],
         handler: Callable[[Ticket], Awaitable[None]] | None,
         deadline: float,
         deadlines: Mapping[str, float],
@@ -170,7 +171,7 @@ class Desk:
         except KeyError:
             raise ServerRequestNotFoundError(f"no open server request has the id {ticket_id!r}") from None
 
-    def open(self, link: Link[object], envelope: Envelope, takers: tuple[Taker, ...]) -> None:
+    def open(self, link: Link[Call], envelope: Envelope, takers: tuple[Taker, ...]) -> None:
         """Take in a request and find somebody to answer it; nobody means no. Never waits, never raises."""
         self._counters.server_requests += 1
         method = cast("str", envelope.method)
@@ -187,7 +188,7 @@ class Desk:
         elif not self._offer(ticket, takers):
             ticket.decline("nobody is there to answer")
 
-    def send(self, link: Link[object], rpc_id: RpcId, answer: rules.Answer) -> None:
+    def send(self, link: Link[Call], rpc_id: RpcId, answer: rules.Answer) -> None:
         """Write an answer to the link that asked."""
         if isinstance(answer, rules.Reply):
             line = link.peer.answer(rpc_id, answer.result)

@@ -130,4 +130,6 @@ class Supervisor:
         except CodexError as error:
             ended = await link.aclose()
             detail = f" ({ended.describe()})" if ended is not None else ""
-            raise HandshakeError(f"the app server did not complete the greeting{detail}: {error}", exit=ended) from error
+            raise HandshakeError(
+                f"the app server did not complete the greeting{detail}: {error}", exit=ended
+            ) from error

@@ -100,13 +100,24 @@ class RuntimeConfig:
     clock: Clock | None = None
 
     def __post_init__(self) -> None:
+        self._check_command()
+        self._check_bounds()
+        for name in ("client_name", "client_version"):
+            if not getattr(self, name) or not getattr(self, name).isascii() or not getattr(self, name).isprintable():
+                raise ConfigError(name, "must be printable ASCII text; the server puts it into an HTTP header")
+        for key, value in self.env.items():
+            if not key or "=" in key or "\0" in key or (value is not None and "\0" in value):
+                raise ConfigError("env", f"{key!r} is not a usable environment variable")
+        for name in ("codex_home", "cwd"):
+            _folder(name, getattr(self, name))
+
+    def _check_command(self) -> None:
         if sum(value is not None for value in (self.binary, self.command, self.launcher)) > 1:
             raise ConfigError("binary", "give only one of binary, command and launcher")
         if self.command is not None and (not self.command or not all(isinstance(part, str) for part in self.command)):
             raise ConfigError("command", "must be a non-empty tuple of strings")
-        for name in ("client_name", "client_version"):
-            if not getattr(self, name) or not getattr(self, name).isascii() or not getattr(self, name).isprintable():
-                raise ConfigError(name, "must be printable ASCII text; the server puts it into an HTTP header")
+
+    def _check_bounds(self) -> None:
         for name in ("start_deadline", "request_deadline", "server_request_deadline", "block_patience"):
             _seconds(name, getattr(self, name))
         for method, seconds in self.server_request_deadlines.items():
@@ -116,11 +127,6 @@ class RuntimeConfig:
                 raise ConfigError(name, "must be 1 or more")
         if self.overload_retries < 0:
             raise ConfigError("overload_retries", "must be 0 or more")
-        for key, value in self.env.items():
-            if not key or "=" in key or "\0" in key or (value is not None and "\0" in value):
-                raise ConfigError("env", f"{key!r} is not a usable environment variable")
-        for name in ("codex_home", "cwd"):
-            _folder(name, getattr(self, name))
 
     def environment(self) -> dict[str, str | None]:
         """What is added to our own environment for the child."""

@@ -12,7 +12,7 @@ import heapq
 import itertools
 import math
 from collections.abc import Callable
-from typing import TypeVarTuple, Unpack, final
+from typing import TypeVarTuple, final
 
 __all__ = ["ManualClock"]
 
@@ -71,7 +71,7 @@ class ManualClock:
         """Unix time; moved by :meth:`advance` and :meth:`step_wall`."""
         return self._wall
 
-    def call_at(self, when: float, callback: Callable[[Unpack[Ts]], object], *args: Unpack[Ts]) -> _Planned:
+    def call_at(self, when: float, callback: Callable[[*Ts], object], *args: *Ts) -> _Planned:
         """Plan a call. Nothing is called before the next :meth:`advance`, not even what is due already."""
         planned = _Planned(lambda: callback(*args))
         heapq.heappush(self._heap, (when, next(self._order), planned))

@@ -16,12 +16,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeAlias, final
 
+from codex_runtime.testing._fake_items import Outcome
 from codex_runtime.testing._fake_log import Answer, Asked, History, JsonObject, Received
 from codex_runtime.testing._fake_methods import Call, Methods, RefusedError
 from codex_runtime.testing._fake_orders import Moment, Orders, Refusal
 from codex_runtime.testing._fake_script import Die, Fault, Step
 from codex_runtime.testing._fake_threads import FakeDisk, FakeThread
-from codex_runtime.testing._fake_turn import Outcome, Play, Request, TurnPlay, play_anytime
+from codex_runtime.testing._fake_turn import Play, Request, TurnPlay, play_anytime
 from codex_runtime.testing._reply import Hold, Pause, Stall
 
 __all__ = ["FakeServerCore", "Output", "Waiting"]
@@ -60,7 +61,14 @@ class FakeServerCore:
     """One process of a fake app server. Each method returns what it caused, in order."""
 
     def __init__(
-        self, *, generation: int, disk: FakeDisk, orders: Orders, history: History, wall: Callable[[], float], pid: int = 1
+        self,
+        *,
+        generation: int,
+        disk: FakeDisk,
+        orders: Orders,
+        history: History,
+        wall: Callable[[], float],
+        pid: int = 1,
     ) -> None:
         self.generation = generation
         self.disk = disk

@@ -135,8 +135,13 @@ class Methods:
         self._core.reply(call, {"config": config, "origins": {}, "layers": None})
 
     def _models(self, call: Call) -> None:
-        model = {"id": MODEL, "model": MODEL, "upgrade": None, "upgradeInfo": None, "availabilityNux": None}
-        model |= {"displayName": "Fake", "description": "Says what it is told to say.", "hidden": False, "isDefault": True}
+        model: JsonObject = {"id": MODEL, "model": MODEL, "upgrade": None, "upgradeInfo": None, "availabilityNux": None}
+        model |= {
+            "displayName": "Fake",
+            "description": "Says what it is told to say.",
+            "hidden": False,
+            "isDefault": True,
+        }
         model |= {"supportedReasoningEfforts": [], "defaultReasoningEffort": "low", "inputModalities": ["text"]}
         self._core.reply(call, {"data": [model], "nextCursor": None})
 
@@ -210,7 +215,9 @@ class Methods:
 
     def _thread_list(self, call: Call) -> None:
         archived = bool(call.params.get("archived"))
-        found = [thread for thread in self._core.disk.threads.values() if thread.has_rollout and thread.archived == archived]
+        found = [
+            thread for thread in self._core.disk.threads.values() if thread.has_rollout and thread.archived == archived
+        ]
         data = [self._wire(thread) for thread in reversed(found)]
         self._core.reply(call, {"data": data, "readStates": {}, "nextCursor": None, "backwardsCursor": None})
 

@@ -22,7 +22,10 @@ Moment: TypeAlias = Literal["before", "during", "after"]
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """An error instead of a result. Example: ``Refusal(-32600, "thread not found: x")``"""
+    """An error instead of a result.
+
+    Example: ``Refusal(-32600, "thread not found: x")``
+    """
 
     code: int
     message: str

@@ -1,4 +1,4 @@
-"""What a scripted app server does in a turn: a :class:`Script` is made of steps, and it is a value.
+r"""What a scripted app server does in a turn: a :class:`Script` is made of steps, and it is a value.
 
 This file never writes a message and never makes up an id: the same script may be played by any number of turns. Turning
 steps into lines is the work of ``_fake_turn``, and doing to a process what :class:`Die` and its like say is that of
@@ -6,7 +6,7 @@ steps into lines is the work of ``_fake_turn``, and doing to a process what :cla
 
 The one idea: a script reads like what happens, top to bottom, and what the client answers decides the rest::
 
-    Script(Say("I will look."), Command("ls", output="a.txt\\n", approval=True), Say("One file."))
+    Script(Say("I will look."), Command("ls", output="a.txt\n", approval=True), Say("One file."))
 
 ``Say``, ``Think``, ``Tokens``, ``Pause``, ``Hold`` and ``Stall`` are the same words that the mock model uses.
 """
@@ -44,12 +44,13 @@ __all__ = [
     "RequestPermissions",
     "Retrying",
     "Script",
-    "Step",
     "Stderr",
+    "Step",
     "StopReading",
 ]
 
 SIGKILL = 9
+MIN_HUGE = 256  # The notification around the filling needs some.
 
 
 # -- what the agent does ---------------------------------------------------------------------------------------------
@@ -57,14 +58,14 @@ SIGKILL = 9
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """Run a command (nothing is run: ``output`` and ``exit_code`` are what it gives).
+    r"""Run a command (nothing is run: ``output`` and ``exit_code`` are what it gives).
 
     With ``approval`` the client is asked first, and its answer decides as the real server lets it: *accept* runs it,
     *acceptForSession* also the next time unasked, *decline* goes on without, *cancel* interrupts the turn, and anything
     that is no decision fails the item. ``reason`` is the question of an escalation. The output comes in one delta, or in
     the pieces of ``chunks``, which need not add up: the real server loses deltas too, only the finished item is exact.
 
-    Example: ``Command("make test", output="2 failed\\n", exit_code=1, approval=True)``
+    Example: ``Command("make test", output="2 failed\n", exit_code=1, approval=True)``
     """
 
     command: str
@@ -78,11 +79,11 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class FileChange:
-    """Change one file (nothing is changed). ``diff`` is the whole content for ``add``, a hunk for ``update``.
+    r"""Change one file (nothing is changed). ``diff`` is the whole content for ``add``, a hunk for ``update``.
 
     With ``approval`` the client is asked first; *cancel* leaves the item open, as the real server does.
 
-    Example: ``FileChange("notes.txt", "one line\\n", approval=True)``
+    Example: ``FileChange("notes.txt", "one line\n", approval=True)``
     """
 
     path: str
@@ -107,7 +108,10 @@ class Question:
 
 @dataclass(frozen=True, slots=True, init=False)
 class AskUser:
-    """Ask the user. Example: ``AskUser(Question("colour", "Which colour?", options=("Red", "Blue")))``"""
+    """Ask the user.
+
+    Example: ``AskUser(Question("colour", "Which colour?", options=("Red", "Blue")))``
+    """
 
     questions: tuple[Question, ...]
 
@@ -119,7 +123,10 @@ class AskUser:
 
 @dataclass(frozen=True, slots=True)
 class CallTool:
-    """Call a dynamic tool of the client. Example: ``CallTool("lookup_ticket", {"id": "ABC"})``"""
+    """Call a dynamic tool of the client.
+
+    Example: ``CallTool("lookup_ticket", {"id": "ABC"})``
+    """
 
     tool: str
     arguments: Mapping[str, object] = field(default_factory=dict)
@@ -144,7 +151,10 @@ class Elicit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestPermissions:
-    """Ask for more rights. Example: ``RequestPermissions(network=True, write=["/srv/data"], reason="to fetch it")``"""
+    """Ask for more rights.
+
+    Example: ``RequestPermissions(network=True, write=["/srv/data"], reason="to fetch it")``
+    """
 
     network: bool = False
     read: Sequence[str] = ()
@@ -154,7 +164,10 @@ class RequestPermissions:
 
 @dataclass(frozen=True, slots=True)
 class Retrying:
-    """Tell that the model could not be reached and is tried again. Example: ``Retrying("Reconnecting... 1/2")``"""
+    """Tell that the model could not be reached and is tried again.
+
+    Example: ``Retrying("Reconnecting... 1/2")``
+    """
 
     message: str = "Reconnecting... 1/2"
     _: KW_ONLY
@@ -203,7 +216,10 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Bytes:
-    """Put these bytes on stdout as they are; a newline is not added. Example: ``Bytes(b'{"method":"a"}\\n{"meth')``"""
+    r"""Put these bytes on stdout as they are; a newline is not added.
+
+    Example: ``Bytes(b'{"method":"a"}\n{"meth')``
+    """
 
     data: bytes
 
@@ -233,8 +249,8 @@ class HugeLine:
     size: int
 
     def __post_init__(self) -> None:
-        if self.size < 256:
-            raise ValueError("a huge line has at least 256 bytes")
+        if self.size < MIN_HUGE:
+            raise ValueError(f"a huge line has at least {MIN_HUGE} bytes")
 
 
 # -- what is wrong with the process ----------------------------------------------------------------------------------
@@ -274,7 +290,10 @@ class IgnoreTerm:
 
 @dataclass(frozen=True, slots=True)
 class Stderr:
-    """Write to stderr. Example: ``Stderr("error: out of memory\\n")``"""
+    r"""Write to stderr.
+
+    Example: ``Stderr("error: out of memory\n")``
+    """
 
     text: str
 
@@ -329,7 +348,7 @@ ANYTIME = (Notify, Ask, Bytes, HalfLine, Garbage, HugeLine, Pause, Hold, *FAULTS
 
 @dataclass(frozen=True, slots=True, init=False)
 class Script:
-    """What happens in one turn; an immutable value made of steps. A plain string stands for ``Script(Say(string))``.
+    r"""What happens in one turn; an immutable value made of steps. A plain string stands for ``Script(Say(string))``.
 
     The turn completes after the last step, unless that says otherwise. While the gate ``starts`` is closed the turn has
     been accepted but not begun, which is the moment in which the real server refuses to interrupt it.
@@ -337,7 +356,7 @@ class Script:
     Example::
 
         fake.on_turn(
-            Script(Think("Look first."), Command("ls", output="a.txt\\n"), Say("One file."), Tokens(input=900, output=20)),
+            Script(Think("Look first."), Command("ls", output="a.txt\n"), Say("One file."), Tokens(input=900, output=20)),
             "Nothing left to do.",
         )
     """
@@ -351,7 +370,7 @@ class Script:
                 raise TypeError(f"not a step of a script: {step!r}")
         for step in steps[:-1]:
             if isinstance(step, FailTurn | Stall | Die):
-                raise ValueError(f"nothing can follow {step!r}")
+                raise ValueError(f"nothing can follow {step!r}")  # noqa: TRY004  the type is fine, the place is not
         object.__setattr__(self, "steps", steps)
         object.__setattr__(self, "starts", starts)
 

@@ -10,6 +10,7 @@ import asyncio
 from typing import TYPE_CHECKING, Protocol, final
 
 from codex_runtime.testing._fake_core import Output, Waiting
+from codex_runtime.testing._fake_script import StopReading
 from codex_runtime.testing._reply import Hold, Pause
 
 if TYPE_CHECKING:
@@ -36,16 +37,22 @@ class Body(Protocol):
 
 @final
 class FakeSession:
-    """A core at work. ``changed`` is called after each line that it took."""
+    """A core at work. ``tell`` is called after each line that it took, and after whatever else befalls it."""
 
-    def __init__(self, core: FakeServerCore, clock: Clock, changed: Callable[[], None]) -> None:
+    def __init__(self, core: FakeServerCore, clock: Clock, tell: Callable[[], None]) -> None:
         self.core = core
         self._clock = clock
-        self._changed = changed
+        self.tell = tell
         self._body: Body | None = None
         self._rest = b""
+        self._is_deaf = False
         self._timers: dict[int, Cancellable] = {}
         self._waits: set[asyncio.Task[None]] = set()
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether tasks of it still run; after :meth:`close` they end within a turn or two of the loop."""
+        return bool(self._waits)
 
     def start(self, body: Body) -> None:
         """Begin; the process may die before it reads anything."""
@@ -56,8 +63,10 @@ class FakeSession:
         """The client wrote this much."""
         *lines, self._rest = (self._rest + data).split(b"\n")
         for line in lines:
+            if self._is_deaf:
+                return
             self._act(self.core.receive(line))
-            self._changed()
+            self.tell()
 
     def play(self, steps: Iterable[Step]) -> None:
         """Play steps now, outside of any turn."""
@@ -71,7 +80,7 @@ class FakeSession:
         self._timers.clear()
         for wait in self._waits:
             wait.cancel()
-        self._changed()
+        self.tell()
 
     async def closed(self) -> None:
         """Wait until nothing of it runs, after :meth:`close`."""
@@ -92,6 +101,7 @@ class FakeSession:
             if isinstance(output, Waiting):
                 self._wait(output)
             else:
+                self._is_deaf = self._is_deaf or isinstance(output, StopReading)
                 body.inflict(output)
         if said:
             body.send(said)
@@ -113,4 +123,4 @@ class FakeSession:
     def _proceed(self, key: int) -> None:
         self._timers.pop(key, None)
         self._act(self.core.proceed(key))
-        self._changed()
+        self.tell()

@@ -6,11 +6,29 @@ Nothing waits here and nothing is read. The one idea: a turn is a generator. It 
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Generator, Iterable, Mapping, Sequence
+import json
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias, final
+from typing import Protocol, TypeAlias, final
 
+from codex_runtime.testing._fake_items import (
+    Outcome,
+    Verdict,
+    change_kind,
+    command_item,
+    command_request,
+    elicitation,
+    error_object,
+    message_item,
+    named,
+    permissions,
+    pieces,
+    questions,
+    tool_content,
+    usage,
+    verdict_of,
+    words_of,
+)
 from codex_runtime.testing._fake_log import JsonObject
 from codex_runtime.testing._fake_script import (
     FAULTS,
@@ -35,7 +53,7 @@ from codex_runtime.testing._fake_script import (
 from codex_runtime.testing._fake_threads import FakeDisk, FakeThread, FakeTurn
 from codex_runtime.testing._reply import Hold, Pause, Say, Stall, Think, Tokens
 
-__all__ = ["Outcome", "Play", "Request", "Stage", "TurnPlay", "Wait", "play_anytime"]
+__all__ = ["Play", "Request", "Stage", "TurnPlay", "Wait", "play_anytime"]
 
 Flags: TypeAlias = tuple[str, ...]
 ON_APPROVAL: Flags = ("waitingOnApproval",)
@@ -49,18 +67,6 @@ class Request:
     method: str
     params: JsonObject
     resolves: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What the client answered: a result, or an error."""
-
-    result: Any = None
-    error: JsonObject | None = None
-
-    def field(self, name: str) -> Any:
-        """A field of the result; ``None`` if the answer is an error or no object."""
-        return self.result.get(name) if self.error is None and isinstance(self.result, dict) else None
 
 
 Wait: TypeAlias = Pause | Hold | Stall | Request
@@ -116,7 +122,7 @@ class TurnPlay:
         self.thread = thread
         self.turn = turn
         self.begun = False
-        self.diff = ""
+        self._diff = ""
         self.play: Play = self._run(script)
         self._stage = stage
         self._said: list[tuple[list[JsonObject], str | None]] = []
@@ -132,7 +138,7 @@ class TurnPlay:
         turn.status, turn.error, turn.completed_at = status, error, stage.now()
         self.thread.updated_at = turn.completed_at
         if status == "completed":
-            self._tell_usage()
+            self._notify("thread/tokenUsage/updated", {"tokenUsage": usage(self._tokens)})
         stage.set_status(self.thread, {"type": "systemError" if error is not None else "idle"})
         if error is not None:
             self._notify("error", {"error": error, "willRetry": False})
@@ -155,7 +161,7 @@ class TurnPlay:
         try:
             for step in script.steps:
                 if isinstance(step, FailTurn):
-                    self.finish("failed", _error(step.message, step.info))
+                    self.finish("failed", error_object(step.message, step.info))
                     return
                 yield from self._step(step)
                 self._tell_user_messages()
@@ -164,7 +170,7 @@ class TurnPlay:
             return
         self.finish("completed")
 
-    def _step(self, step: Step) -> Play:
+    def _step(self, step: Step) -> Play:  # noqa: C901  one arm for each kind of step
         match step:
             case Say():
                 yield from self._say(step)
@@ -183,7 +189,9 @@ class TurnPlay:
             case RequestPermissions():
                 yield from self._request_permissions(step)
             case Retrying():
-                error = _error(step.message, {"responseStreamDisconnected": {"httpStatusCode": None}}, step.details)
+                error = error_object(
+                    step.message, {"responseStreamDisconnected": {"httpStatusCode": None}}, step.details
+                )
                 self._notify("error", {"error": error, "willRetry": True})
             case Tokens():
                 self._tokens = step
@@ -200,10 +208,9 @@ class TurnPlay:
             self._complete(item)
 
     def _say(self, step: Say) -> Play:
-        item = {"type": "agentMessage", "id": self._new_id("msg"), "text": "", "phase": step.phase}
-        item |= {"memoryCitation": None, "delivery": None, "questions": None}
+        item = message_item(self._new_id("msg"), step.phase)
         self._start(item)
-        for piece in _pieces(step.text, step.chunks):
+        for piece in pieces(step.text, step.chunks):
             if step.pace:
                 yield Pause(step.pace)
             self._notify("item/agentMessage/delta", {"itemId": item["id"], "delta": piece})
@@ -214,8 +221,9 @@ class TurnPlay:
         item: JsonObject = {"type": "reasoning", "id": item_id, "summary": [], "content": []}
         self._start(item)
         self._notify("item/reasoning/summaryPartAdded", {"itemId": item_id, "summaryIndex": 0})
-        for method, text, index in (("summaryTextDelta", step.summary, "summaryIndex"), ("textDelta", step.raw, "contentIndex")):
-            for piece in _pieces(text or "", None):
+        parts = [("summaryTextDelta", step.summary, "summaryIndex"), ("textDelta", step.raw or "", "contentIndex")]
+        for method, text, index in parts:
+            for piece in pieces(text, None):
                 if step.pace:
                     yield Pause(step.pace)
                 self._notify(f"item/reasoning/{method}", {"itemId": item_id, "delta": piece, index: 0})
@@ -224,89 +232,71 @@ class TurnPlay:
     # -- what the agent does -----------------------------------------------------------------------------------------
 
     def _command(self, step: Command) -> Play:
-        line = f"/bin/bash -lc {shlex.quote(step.command)}"
-        item: JsonObject = {"type": "commandExecution", "id": self._new_id("call"), "pluginId": None, "scriptPath": None}
-        item |= {"command": line, "cwd": self.thread.cwd, "processId": None, "source": "agent", "status": "inProgress"}
-        item |= {"commandActions": [{"type": "unknown", "command": step.command}]}
-        item |= {"aggregatedOutput": None, "exitCode": None, "durationMs": None}
+        item = command_item(self._new_id("call"), step, self.thread.cwd)
         asks = step.approval and not self._is_allowed(step.command)
         if asks:
             self._active(ON_APPROVAL)  # the real server tells this before the item
         self._start(item)
         if asks:
-            outcome = yield self._command_request(step, item)
-            verdict = _verdict(outcome)
-            if verdict == "session":
-                self.thread.allowed.add(step.command)
-            if verdict == "rule":  # kept for good, in every thread
-                self._stage.disk.rules.append(tuple(_rule(outcome)))
-            if verdict in ("accept", "session", "rule"):
-                self._active()
-            else:
+            params = {**self._ids(item), "startedAtMs": self._ms(), **command_request(step, item)}
+            outcome = yield Request("item/commandExecution/requestApproval", params)
+            verdict = verdict_of(outcome)
+            if not self._may_run(verdict, outcome, step.command):
                 self._complete({**item, "status": "failed" if verdict == "invalid" else "declined"})
                 self._active()
                 if verdict == "cancel":
                     raise _CancelledByClientError
                 return
+            self._active()
         for piece in step.chunks if step.chunks is not None else filter(None, [step.output]):
             self._notify("item/commandExecution/outputDelta", {"itemId": item["id"], "delta": piece})
-        done = {"processId": "1000", "source": "unifiedExecStartup", "aggregatedOutput": step.output or None}
-        done |= {"status": "failed" if step.exit_code else "completed", "exitCode": step.exit_code, "durationMs": 1}
-        self._complete({**item, **done})
+        done: JsonObject = {"processId": "1000", "source": "unifiedExecStartup", "exitCode": step.exit_code}
+        done |= {"aggregatedOutput": step.output or None, "durationMs": 1}
+        self._complete({**item, **done, "status": "failed" if step.exit_code else "completed"})
 
-    def _command_request(self, step: Command, item: JsonObject) -> Request:
-        words = _words(step.command)
-        amendment = {"acceptWithExecpolicyAmendment": {"execpolicy_amendment": words}}
-        params: JsonObject = {"kind": "command", **self._ids(item), **self._since(), "environmentId": "local"}
-        if step.reason is not None:
-            params["reason"] = step.reason
-        params |= {name: item[name] for name in ("command", "cwd", "commandActions")}
-        params |= {"proposedExecpolicyAmendment": words, "availableDecisions": ["accept", amendment, "cancel"]}
-        return Request("item/commandExecution/requestApproval", params)
+    def _may_run(self, verdict: Verdict, outcome: Outcome, subject: str) -> bool:
+        if verdict == "session":  # this command, in this thread
+            self.thread.allowed.add(subject)
+        if verdict == "rule":  # all that begins with these words, in every thread, for good
+            words = outcome.field("decision")["acceptWithExecpolicyAmendment"]["execpolicy_amendment"]
+            self._stage.disk.rules.append(tuple(map(str, words)))
+        return verdict in ("accept", "session", "rule")
 
     def _is_allowed(self, command: str) -> bool:
-        words = _words(command)
-        return command in self.thread.allowed or any(
-            tuple(words[: len(rule)]) == rule for rule in self._stage.disk.rules
-        )
+        words = tuple(words_of(command))
+        rules = self._stage.disk.rules
+        return command in self.thread.allowed or any(words[: len(rule)] == rule for rule in rules)
 
     def _change_file(self, step: FileChange) -> Play:
-        changes = [{"path": step.path, "kind": _change_kind(step.kind), "diff": step.diff}]
-        item: JsonObject = {"type": "fileChange", "id": self._new_id("call"), "changes": changes, "status": "inProgress"}
+        changes = [{"path": step.path, "kind": change_kind(step.kind), "diff": step.diff}]
+        item: JsonObject = {
+            "type": "fileChange",
+            "id": self._new_id("call"),
+            "changes": changes,
+            "status": "inProgress",
+        }
         self._start(item)
         if step.approval and step.path not in self.thread.allowed:
             self._active(ON_APPROVAL)
-            params = {**self._ids(item), **self._since(), "reason": step.reason, "grantRoot": None}
-            verdict = _verdict((yield Request("item/fileChange/requestApproval", params)))
+            params = {**self._ids(item), "startedAtMs": self._ms(), "reason": step.reason, "grantRoot": None}
+            outcome = yield Request("item/fileChange/requestApproval", params)
+            verdict = verdict_of(outcome)
             self._active()
-            if verdict == "session":
-                self.thread.allowed.add(step.path)
             if verdict == "cancel":
                 raise _CancelledByClientError  # the item stays open
-            if verdict not in ("accept", "session"):
-                self._complete({**item, "status": "failed" if verdict == "invalid" else "declined"})
+            if verdict == "rule" or not self._may_run(verdict, outcome, step.path):
+                self._complete({**item, "status": "declined" if verdict == "decline" else "failed"})
                 return
         self._complete({**item, "status": "completed"})
-        self.diff += f"diff --git a/{step.path} b/{step.path}\n{step.diff}"
-        self._notify("turn/diff/updated", {"diff": self.diff})
+        self._diff += f"diff --git a/{step.path} b/{step.path}\n{step.diff}"
+        self._notify("turn/diff/updated", {"diff": self._diff})
 
     # -- what the agent asks -----------------------------------------------------------------------------------------
 
     def _ask_user(self, step: AskUser) -> Play:
-        questions: list[JsonObject] = [
-            {
-                "id": question.id,
-                "header": question.header,
-                "question": question.question,
-                "isOther": not question.options,
-                "isSecret": question.is_secret,
-                "options": [{"label": option, "description": ""} for option in question.options] or None,
-            }
-            for question in step.questions
-        ]
-        params = {**self._ids({"id": self._new_id("call")}), "questions": questions}
+        told = {"questions": questions(step.questions), "isBlocking": False, "autoResolutionMs": None}
         self._active(ON_USER)
-        yield Request("item/tool/requestUserInput", {**params, "isBlocking": False, "autoResolutionMs": None})
+        yield Request("item/tool/requestUserInput", {**self._ids({"id": self._new_id("call")}), **told})
         self._active()
 
     def _call_tool(self, step: CallTool) -> Play:
@@ -314,15 +304,10 @@ class TurnPlay:
         item: JsonObject = {"type": "dynamicToolCall", "id": self._new_id("call"), **called, "status": "inProgress"}
         item |= {"contentItems": None, "success": None, "durationMs": None}
         self._start(item)
-        ids = {"threadId": self.thread.id, "turnId": self.turn.id, "callId": item["id"]}
-        outcome = yield Request("item/tool/call", {**ids, **called}, resolves=False)
-        content, success = outcome.field("contentItems"), outcome.field("success")
-        if outcome.error is not None:
-            content, success = [{"type": "inputText", "text": "dynamic tool request failed"}], False
-        elif not (isinstance(content, list) and isinstance(success, bool)):
-            content, success = [{"type": "inputText", "text": "dynamic tool response was invalid"}], False
-        status = "completed" if success else "failed"
-        self._complete({**item, "status": status, "contentItems": content, "success": success, "durationMs": 1})
+        params = {"threadId": self.thread.id, "turnId": self.turn.id, "callId": item["id"], **called}
+        content, success = tool_content((yield Request("item/tool/call", params, resolves=False)))
+        done = {"contentItems": content, "success": success, "durationMs": 1}
+        self._complete({**item, **done, "status": "completed" if success else "failed"})
 
     def _elicit(self, step: Elicit) -> Play:
         item: JsonObject = {"type": "mcpToolCall", "id": self._new_id("call"), "server": step.server, "tool": step.tool}
@@ -330,41 +315,25 @@ class TurnPlay:
         item |= {"readOnlyHint": None, "result": None, "error": None, "durationMs": None}
         self._start(item)
         self._active(ON_APPROVAL)
-        params: JsonObject = {"threadId": self.thread.id, "turnId": self.turn.id, "serverName": step.server}
-        if step.url is None:
-            params |= {"mode": "form", "_meta": None, "message": step.message, "requestedSchema": dict(step.schema)}
-        else:
-            params |= {"mode": "url", "_meta": None, "message": step.message, "url": step.url}
-            params["elicitationId"] = self._new_id("elicitation")
+        ids = {"threadId": self.thread.id, "turnId": self.turn.id}
+        params = {**ids, **elicitation(step, self._new_id("elicitation"))}
         outcome = yield Request("mcpServer/elicitation/request", params)
         self._active()
+        done: JsonObject = {"status": "failed", "error": {"message": "user rejected MCP tool call"}, "durationMs": 1}
         if outcome.field("action") == "accept":
-            result = {"content": [{"type": "text", "text": "accepted"}], "structuredContent": None, "_meta": None}
-            self._complete({**item, "status": "completed", "result": result, "durationMs": 1})
-        else:
-            self._complete({**item, "status": "failed", "error": {"message": "user rejected MCP tool call"}, "durationMs": 1})
+            text = json.dumps(outcome.field("content"))
+            result = {"content": [{"type": "text", "text": text}], "structuredContent": None, "_meta": None}
+            done = {"status": "completed", "result": result, "durationMs": 1}
+        self._complete({**item, **done})
 
     def _request_permissions(self, step: RequestPermissions) -> Play:
-        wanted: JsonObject = {"network": {"enabled": True} if step.network else None, "fileSystem": None}
-        if step.read or step.write:
-            wants = [("read", path) for path in step.read] + [("write", path) for path in step.write]
-            entries = [{"path": {"type": "path", "path": path}, "access": access} for access, path in wants]
-            wanted["fileSystem"] = {"read": list(step.read) or None, "write": list(step.write) or None, "entries": entries}
-        ids = {**self._ids({"id": self._new_id("call")}), "environmentId": "local", **self._since()}
+        params = {**self._ids({"id": self._new_id("call")}), "environmentId": "local", "startedAtMs": self._ms()}
+        params |= {"cwd": self.thread.cwd, "reason": step.reason, "permissions": permissions(step)}
         self._active(ON_APPROVAL)
-        asked = {**ids, "cwd": self.thread.cwd, "reason": step.reason, "permissions": wanted}
-        yield Request("item/permissions/requestApproval", asked)
+        yield Request("item/permissions/requestApproval", params)
         self._active()
 
     # -- shapes ------------------------------------------------------------------------------------------------------
-
-    def _tell_usage(self) -> None:
-        tokens = self._tokens
-        counts: JsonObject = {"totalTokens": tokens.input + tokens.output, "inputTokens": tokens.input}
-        counts |= {"cachedInputTokens": tokens.cached, "cacheWriteInputTokens": 0, "outputTokens": tokens.output}
-        counts |= {"reasoningOutputTokens": tokens.reasoning}
-        usage = {"total": counts, "last": counts, "modelContextWindow": 258400}
-        self._notify("thread/tokenUsage/updated", {"tokenUsage": usage})
 
     def _active(self, flags: Flags = ()) -> None:
         self._stage.set_status(self.thread, {"type": "active", "activeFlags": list(flags)})
@@ -382,9 +351,6 @@ class TurnPlay:
     def _ids(self, item: JsonObject) -> JsonObject:
         return {"threadId": self.thread.id, "turnId": self.turn.id, "itemId": item["id"]}
 
-    def _since(self) -> JsonObject:
-        return {"startedAtMs": self._ms()}
-
     def _ms(self) -> int:
         return int(self._stage.now() * 1000)
 
@@ -396,9 +362,9 @@ def play_anytime(stage: Stage, step: Step, names: Mapping[str, str]) -> Play:
     """Play a step that needs no turn; ``names`` are what stands for ids in parameters."""
     match step:
         case Notify(method, params):
-            stage.notify(method, _named(params, names))
+            stage.notify(method, named(params, names))
         case Ask(method, params):
-            yield Request(method, _named(params, names))
+            yield Request(method, named(params, names))
         case Bytes(data) | HalfLine(data):
             stage.write(data)
         case Garbage(data):
@@ -412,59 +378,3 @@ def play_anytime(stage: Stage, step: Step, names: Mapping[str, str]) -> Play:
             stage.inflict(step)
         case _:
             raise ValueError(f"only a turn can play {step!r}")
-
-
-def _verdict(outcome: Outcome) -> str:
-    """What an approval's answer means to the real server: accept, session, rule, decline, cancel or invalid."""
-    match outcome.field("decision"):
-        case "accept" | "decline" | "cancel" as plain:
-            return str(plain)
-        case "acceptForSession":
-            return "session"
-        case {"acceptWithExecpolicyAmendment": {"execpolicy_amendment": [*_]}}:
-            return "rule"
-    return "invalid"
-
-
-def _rule(outcome: Outcome) -> list[str]:
-    """The words of a rule that the client allowed for good."""
-    words = outcome.field("decision")["acceptWithExecpolicyAmendment"]["execpolicy_amendment"]
-    return [str(word) for word in words]
-
-
-def _pieces(text: str, chunks: int | Sequence[str] | None) -> Iterable[str]:
-    if chunks is None:
-        words = text.split(" ")
-        return filter(None, [word + " " for word in words[:-1]] + words[-1:])
-    if not isinstance(chunks, int):
-        return chunks
-    size = -(-len(text) // chunks) if chunks else 0
-    return [text[at : at + size] for at in range(0, len(text), size)] if size else []
-
-
-def _words(command: str) -> list[str]:
-    try:
-        words = shlex.split(command)
-    except ValueError:
-        words = []
-    simple = words and not any(mark in command for mark in ";&|<>$`")
-    return words if simple else ["/bin/bash", "-lc", command]
-
-
-def _change_kind(kind: str) -> JsonObject:
-    return {"type": kind, "move_path": None} if kind == "update" else {"type": kind}
-
-
-def _error(message: str, info: object, details: str | None = None) -> JsonObject:
-    return {"message": message, "codexErrorInfo": info, "additionalDetails": details, "misalignment": None}
-
-
-def _named(value: Mapping[str, object], names: Mapping[str, str]) -> JsonObject:
-    def rename(part: object) -> object:
-        if isinstance(part, str):
-            return names.get(part, part)
-        if isinstance(part, Mapping):
-            return {key: rename(inner) for key, inner in part.items()}
-        return [rename(inner) for inner in part] if isinstance(part, list | tuple) else part
-
-    return {key: rename(part) for key, part in value.items()}

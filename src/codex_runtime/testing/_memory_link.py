@@ -10,7 +10,6 @@ waits.
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol, final
 
 from codex_runtime._sansio.restart import Exit
@@ -108,11 +107,7 @@ class MemoryLink:
 
     async def aclose(self) -> Exit:
         """End it: with status 0, or by SIGKILL if it does not notice the end of its stdin."""
-        if self._exit is None and not (self._stuck or self._unkillable):
-            self._feed()
-        if self._exit is None:
-            stubborn = self._stuck or self._unkillable
-            self.end(Exit(signal=SIGKILL if stubborn else None, code=None if stubborn else 0, stderr_tail=self._stderr))
+        self.hang_up()
         await self._lost.wait()
         assert self._exit is not None
         return self._exit
@@ -128,6 +123,13 @@ class MemoryLink:
     def log(self, text: str) -> None:
         """Write to stderr."""
         self._stderr = (self._stderr + text)[-TAIL:]
+
+    def hang_up(self) -> None:
+        """What a client does that wants no more: the end of stdin, and SIGKILL for a server that does not mind it."""
+        stubborn = self._stuck or self._unkillable
+        if not stubborn:
+            self._feed()
+        self.end(Exit(signal=SIGKILL if stubborn else None, code=None if stubborn else 0, stderr_tail=self._stderr))
 
     def stop_reading(self) -> None:
         """Read stdin no more."""

@@ -134,6 +134,8 @@ class AgentConfiguredHookHandler(Wire, frozen=True, kw_only=True, tag_field="typ
 
 
 class AnalyticsConfig(Wire, frozen=True, kw_only=True):
+    """The known keys of an open object; the raw message has them all."""
+
     enabled: bool | None = None
 
 
@@ -259,6 +261,8 @@ class ComputerUseWindowsRequirements(Wire, frozen=True, kw_only=True):
 
 
 class Config(Wire, frozen=True, kw_only=True):
+    """The known keys of an open object; the raw message has them all."""
+
     analytics: AnalyticsConfig | None = None
     approval_policy: AskForApproval | str | None = field(name="approval_policy", default=None)
     approvals_reviewer: ApprovalsReviewer | str | None = field(name="approvals_reviewer", default=None)

@@ -1,0 +1,297 @@
+"""Our half of the connection: order of the greeting, ids, correlation, and what must not be sent."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from codex_runtime._sansio.envelope import Envelope, Stamp
+from codex_runtime._sansio.peer import MAX_DEPTH, Peer, PeerState, Received, refusal_of
+from codex_runtime.errors import LocalProtocolError
+
+STAMP = Stamp(0, 1.0, 2.0)
+
+
+def ready(**options: int) -> Peer[str]:
+    """Return a peer after its greeting."""
+    peer: Peer[str] = Peer(**options)
+    peer.greet({}, "greeting")
+    peer.receive(b'{"id":1,"result":{}}\n', 0, STAMP)
+    peer.greeted()
+    return peer
+
+
+def hear(peer: Peer[str], *messages: object) -> Received[str]:
+    """Give the peer whole messages."""
+    return peer.receive(b"".join(json.dumps(message).encode() + b"\n" for message in messages), 0, STAMP)
+
+
+def test_the_greeting_is_written_in_order() -> None:
+    """app-server.md section 2: initialize, its answer, initialized."""
+    peer: Peer[str] = Peer()
+    assert peer.state is PeerState.NEW
+    request_id, line = peer.greet({"clientInfo": {"name": "x"}}, "g")
+    assert json.loads(line) == {"id": request_id, "method": "initialize", "params": {"clientInfo": {"name": "x"}}}
+    assert hear(peer, {"id": request_id, "result": {"userAgent": "x"}}).answered[0][0] == "g"
+    assert peer.greeted() == b'{"method":"initialized"}\n'
+    assert peer.state is PeerState.READY
+
+
+def test_nothing_is_sent_before_the_greeting_is_over() -> None:
+    """I12: no user call is written before initialize and initialized."""
+    peer: Peer[str] = Peer()
+    with pytest.raises(LocalProtocolError, match="the connection is new; this needs it to be ready"):
+        peer.request("thread/start", {}, "t")
+    peer.greet({}, "g")
+    with pytest.raises(LocalProtocolError):
+        peer.notify("x")
+    with pytest.raises(LocalProtocolError):
+        peer.greet({}, "again")
+    peer.greeted()
+    with pytest.raises(LocalProtocolError):
+        peer.greeted()
+
+
+def test_answers_find_their_askers_in_any_order() -> None:
+    """I2: by id, never by position."""
+    peer = ready()
+    (first, _), (second, _) = peer.request("a", {}, "A"), peer.request("b", {}, "B")
+    received = hear(peer, {"id": second, "result": 2}, {"id": first, "error": {"code": -32600, "message": "no"}})
+    assert [(token, envelope.refused) for token, envelope in received.answered] == [("B", False), ("A", True)]
+    assert peer.in_flight == 0
+
+
+@pytest.mark.parametrize("rpc_id", [99, -1, 10**30, 2.0, True, None, [2], "x", "2.0"])
+def test_an_answer_with_another_id_is_late_and_settles_nothing(rpc_id: object) -> None:
+    """M5: True == 1 == 1.0 to Python's dictionaries, not to us."""
+    peer = ready(first_id=1)
+    peer.request("a", {}, "A")
+    received = hear(peer, {"id": rpc_id, "result": {}})
+    assert received.answered == []
+    assert received.late + received.malformed == 1
+    assert peer.in_flight == 1
+
+
+def test_an_id_that_comes_back_as_text_still_counts() -> None:
+    """Seed section 2.5: some servers answer "2" to 2."""
+    peer = ready()
+    request_id, _ = peer.request("a", {}, "A")
+    assert hear(peer, {"id": str(request_id), "result": {}}).answered[0][0] == "A"
+
+
+def test_a_second_answer_is_late() -> None:
+    """I2: settled once."""
+    peer = ready()
+    request_id, _ = peer.request("a", {}, "A")
+    received = hear(peer, {"id": request_id, "result": 1}, {"id": request_id, "result": 2})
+    assert (len(received.answered), received.late) == (1, 1)
+
+
+def test_an_abandoned_request_gets_no_answer() -> None:
+    """The caller went away; what comes is counted."""
+    peer = ready()
+    request_id, _ = peer.request("a", {}, "A")
+    peer.abandon(request_id)
+    peer.abandon(request_id)
+    assert hear(peer, {"id": request_id, "result": 1}).late == 1
+
+
+def test_closing_hands_back_who_still_waits() -> None:
+    """I1: nobody is forgotten."""
+    peer = ready()
+    peer.request("a", {}, "A")
+    peer.request("b", {}, "B")
+    assert peer.close() == ["A", "B"]
+    assert peer.close() == []
+    with pytest.raises(LocalProtocolError, match="closed"):
+        peer.request("c", {}, "C")
+
+
+def test_ids_go_on_where_the_last_connection_ended() -> None:
+    """Ids are unique across generations, which makes logs readable."""
+    first = ready()
+    first.request("a", {}, "A")
+    second = ready(first_id=first.next_id)
+    assert second.request("b", {}, "B")[0] > first.next_id - 1
+
+
+def test_requests_of_the_server_are_told_apart() -> None:
+    """Ids from 0, text ids too."""
+    received = hear(ready(), {"id": 0, "method": "item/tool/call", "params": {}}, {"id": "a", "method": "x"})
+    assert [envelope.rpc_id for envelope in received.asked] == [0, "a"]
+
+
+def test_answers_and_refusals_keep_the_id_as_it_was() -> None:
+    """The same JSON type goes back."""
+    peer = ready()
+    assert peer.answer("a", {"x": 1}) == b'{"id":"a","result":{"x":1}}\n'
+    assert json.loads(peer.refuse(0, -32000, "no", {"y": 2}))["error"] == {
+        "code": -32000,
+        "message": "no",
+        "data": {"y": 2},
+    }
+    assert "data" not in json.loads(peer.refuse(0, -32000, "no"))["error"]
+
+
+def test_absent_params_are_an_empty_object() -> None:
+    """app-server.md section 2: the server refuses absent params."""
+    assert json.loads(ready().request("thread/list", None, "t")[1])["params"] == {}
+    assert ready().notify("x") == b'{"method":"x"}\n'
+    assert ready().notify("x", {"a": 1}) == b'{"method":"x","params":{"a":1}}\n'
+
+
+def nested(depth: int) -> list[Any]:
+    """Return a list in a list in a list."""
+    value: list[Any] = []
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize(
+    ("params", "reason"),
+    [
+        ({"text": "\ud800"}, "lone surrogate"),
+        ({"deep": nested(MAX_DEPTH)}, "nested deeper"),
+        ({"x": object()}, "cannot be written"),
+    ],
+)
+def test_what_would_kill_or_be_dropped_by_the_server_is_refused(params: object, reason: str) -> None:
+    """Nothing is written, and no id is used up."""
+    peer = ready()
+    before = peer.next_id
+    with pytest.raises(LocalProtocolError, match=reason):
+        peer.request("a", params, "A")
+    assert (peer.next_id, peer.in_flight) == (before, 0)
+
+
+def test_a_value_that_holds_itself_is_refused() -> None:
+    """No crash, no endless loop."""
+    loop: list[object] = []
+    loop.append(loop)
+    with pytest.raises(LocalProtocolError):
+        ready().request("a", {"x": loop}, "A")
+
+
+def test_many_brackets_that_are_not_deep_are_sent() -> None:
+    """Depth is measured, not guessed."""
+    params = {"list": [[] for _ in range(MAX_DEPTH * 2)], "text": "[{" * MAX_DEPTH + '\\"'}
+    _, line = ready().request("a", params, "A")
+    assert json.loads(line)["params"] == params
+
+
+def test_a_line_never_holds_a_newline() -> None:
+    """Raw JSON passes the encoder unread."""
+    _, line = ready().request("a", msgspec.Raw(b'{\n"x":\r\n1}'), "A")
+    assert line.count(b"\n") == 1
+    assert json.loads(line)["params"] == {"x": 1}
+
+
+def test_a_call_whose_answer_is_too_long_fails_at_once() -> None:
+    """M3: not at its deadline."""
+    peer = ready(line_limit=100)
+    request_id, _ = peer.request("a", {}, "A")
+    received = hear(peer, {"id": request_id, "result": "x" * 200})
+    assert received.too_long == 1
+    ((token, envelope),) = received.answered
+    assert token == "A"
+    assert envelope.fault is not None
+    assert envelope.fault.size > 200
+
+
+def test_bad_lines_are_counted_by_sort() -> None:
+    """Counted, told, skipped; never fatal."""
+    peer = ready(line_limit=64)
+    received = peer.receive(b'garbage\n{}\n{"method":"' + b"m" * 100 + b'"}\n{"method":"ok"}\n', 0, STAMP)
+    assert (received.malformed, received.too_long, received.late) == (2, 1, 0)
+    assert [envelope.kind for envelope in received.envelopes] == ["unusable", "unknown", "unusable", "notification"]
+
+
+def test_the_last_line_needs_no_newline() -> None:
+    """What the server said before it died counts."""
+    peer = ready()
+    request_id, _ = peer.request("a", {}, "A")
+    peer.receive(b'{"id":%d,"result":1}' % request_id, 0, STAMP)
+    assert peer.finish(0, STAMP).answered[0][0] == "A"
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (b'{"code":-32600,"message":"no","data":{"x":1}}', (-32600, "no", {"x": 1})),
+        (b'{"code":-1,"message":"no"}', (-1, "no", None)),
+        (b'"text"', (0, "the server's error does not have the promised shape", None)),
+        (b'{"code":"x"}', (0, "the server's error does not have the promised shape", None)),
+    ],
+)
+def test_a_refusal_is_read_whatever_its_shape(error: bytes, expected: tuple[int, str, object]) -> None:
+    """Typed where it can be, told where it cannot."""
+    assert refusal_of(Envelope(error=msgspec.Raw(error))) == expected
+
+
+@given(st.lists(st.binary(max_size=60), max_size=10))
+def test_no_bytes_make_receive_raise(chunks: list[bytes]) -> None:
+    """h11's rule: what the peer says is an event, never an exception of ours."""
+    peer = ready()
+    peer.request("a", {}, "A")
+    for chunk in chunks:
+        peer.receive(chunk, 0, STAMP)
+    peer.finish(0, STAMP)
+
+
+class Correlation(RuleBasedStateMachine):
+    """Any order of asking, answering, abandoning and repeating settles each request at most once, with its own answer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.peer = ready()
+        self.waiting: dict[int, str] = {}
+        self.done: list[int] = []
+
+    @rule()
+    def ask(self) -> None:
+        """Send a request under a new id."""
+        token = f"t{self.peer.next_id}"
+        request_id, _ = self.peer.request("m", {}, token)
+        assert request_id not in self.waiting
+        assert request_id not in self.done
+        self.waiting[request_id] = token
+
+    @precondition(lambda self: self.waiting)
+    @rule(data=st.data())
+    def answer(self, data: st.DataObject) -> None:
+        """Answer one that waits."""
+        request_id = data.draw(st.sampled_from(sorted(self.waiting)))
+        received = hear(self.peer, {"id": request_id, "result": request_id})
+        assert [token for token, _ in received.answered] == [self.waiting.pop(request_id)]
+        self.done.append(request_id)
+
+    @precondition(lambda self: self.waiting)
+    @rule(data=st.data())
+    def abandon(self, data: st.DataObject) -> None:
+        """Give one up."""
+        request_id = data.draw(st.sampled_from(sorted(self.waiting)))
+        self.peer.abandon(request_id)
+        del self.waiting[request_id]
+        self.done.append(request_id)
+
+    @precondition(lambda self: self.done)
+    @rule(data=st.data())
+    def repeat(self, data: st.DataObject) -> None:
+        """Answer one that is settled."""
+        received = hear(self.peer, {"id": data.draw(st.sampled_from(self.done)), "result": 0})
+        assert (received.answered, received.late) == ([], 1)
+
+    @invariant()
+    def counts_agree(self) -> None:
+        """Nothing is forgotten."""
+        assert self.peer.in_flight == len(self.waiting)
+
+
+TestCorrelation = Correlation.TestCase

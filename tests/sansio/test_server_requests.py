@@ -1,0 +1,167 @@
+"""What is said to server requests: silence and confusion are a no, in the form that each method wants."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from codex_runtime._sansio import server_requests as rules
+from codex_runtime._sansio.server_requests import Refusal, Reply
+from codex_runtime.errors import InvalidAnswerError
+
+METHODS = sorted(rules.KNOWN)
+CONSENT = ("accept", "acceptForSession", "approved", "approved_for_session")
+
+
+def test_there_are_eleven_kinds() -> None:
+    """app-server.md section 10."""
+    assert len(METHODS) == 11
+
+
+@pytest.mark.parametrize("method", [*METHODS, "made/up"])
+@pytest.mark.parametrize("say", [rules.decline, rules.cancel])
+def test_no_refusal_of_any_method_reads_as_consent(method: str, say: Any) -> None:
+    """I6, for every method: what we say unasked has the method's own form and grants nothing."""
+    answer = say(method)
+    if isinstance(answer, Reply):
+        rules.check(method, answer.result)
+        assert answer.result.get("decision") not in CONSENT
+        assert answer.result.get("action") != "accept"
+        assert not answer.result.get("permissions")
+        assert not answer.result.get("answers")
+        assert answer.result.get("success") is not True
+    assert rules.verdict(answer) in ("declined", "cancelled", "refused")
+
+
+@pytest.mark.parametrize(
+    ("method", "result"),
+    [
+        (rules.COMMAND, {"decision": "decline"}),
+        (rules.FILE_CHANGE, {"decision": "decline"}),
+        (rules.PERMISSIONS, {"permissions": {}}),
+        (rules.USER_INPUT, {"answers": {}}),
+        (rules.ELICITATION, {"action": "decline"}),
+        (rules.OLD_COMMAND, {"decision": {"denied": {"rejection": "declined"}}}),
+    ],
+)
+def test_each_method_is_declined_in_its_own_words(method: str, result: object) -> None:
+    """W-25 of the seed answered permissions with a decision, which the server cannot read."""
+    assert rules.decline(method) == Reply(result)
+
+
+def test_what_has_no_word_for_no_gets_an_error() -> None:
+    """Tokens, attestation and time cannot be declined; an unknown method is not ours to handle."""
+    assert isinstance(rules.decline(rules.TOKENS), Refusal)
+    assert isinstance(rules.decline(rules.ATTESTATION), Refusal)
+    assert rules.decline("made/up") == Refusal(-32601, "this client does not handle that request")
+
+
+def test_cancelling_ends_the_turn_where_there_is_a_word_for_it() -> None:
+    """Elsewhere it declines."""
+    assert rules.cancel(rules.COMMAND) == Reply({"decision": "cancel"})
+    assert rules.cancel(rules.OLD_PATCH) == Reply({"decision": "abort"})
+    assert rules.cancel(rules.PERMISSIONS) == Reply({"permissions": {}})
+
+
+def test_accepting_allows_what_was_asked_and_no_more() -> None:
+    """Never an amendment: it would run later commands outside the sandbox (app-server.md section 0.13)."""
+    offered = {"availableDecisions": [{"acceptWithExecpolicyAmendment": {"execpolicy_amendment": ["rm"]}}, "accept"]}
+    assert rules.accept(rules.COMMAND, offered) == Reply({"decision": "accept"})
+    assert rules.accept(rules.COMMAND, offered, for_session=True) == Reply({"decision": "acceptForSession"})
+    asked = {"permissions": {"network": {"enabled": True}, "fileSystem": None, "new": 1}}
+    granted = rules.accept(rules.PERMISSIONS, asked)
+    assert granted == Reply({"permissions": {"network": {"enabled": True}}, "scope": "turn"})
+    assert rules.accept(rules.PERMISSIONS, {}) == Reply({"permissions": {}, "scope": "turn"})
+
+
+@pytest.mark.parametrize("method", [rules.USER_INPUT, rules.TOOL_CALL, rules.TOKENS, rules.CURRENT_TIME, "made/up"])
+def test_what_wants_content_cannot_be_accepted(method: str) -> None:
+    """Consent is not an answer there."""
+    with pytest.raises(InvalidAnswerError, match="wants content"):
+        rules.accept(method, {})
+
+
+def test_an_elicitation_cannot_be_accepted_for_a_session() -> None:
+    """The method has no word for it."""
+    with pytest.raises(InvalidAnswerError, match="for a session"):
+        rules.accept(rules.ELICITATION, {}, for_session=True)
+
+
+GOOD: list[tuple[str, dict[str, Any], str]] = [
+    (rules.COMMAND, {"decision": "accept"}, "accepted"),
+    (rules.COMMAND, {"decision": {"acceptWithExecpolicyAmendment": {"execpolicy_amendment": ["ls"]}}}, "accepted"),
+    (rules.FILE_CHANGE, {"decision": "cancel"}, "cancelled"),
+    (rules.PERMISSIONS, {"permissions": {"network": {"enabled": True}}, "scope": "session"}, "accepted"),
+    (rules.USER_INPUT, {"answers": {"q": {"answers": ["Blue"]}}}, "answered"),
+    (rules.TOOL_CALL, {"success": True, "contentItems": [{"type": "inputText", "text": "x"}]}, "answered"),
+    (rules.TOOL_CALL, {"success": False, "contentItems": []}, "declined"),
+    (rules.ELICITATION, {"action": "accept", "content": {"name": "x"}}, "accepted"),
+    (rules.TOKENS, {"accessToken": "a", "chatgptAccountId": "b", "chatgptPlanType": None}, "answered"),
+    (rules.ATTESTATION, {"token": "t"}, "answered"),
+    (rules.CURRENT_TIME, {"currentTimeAt": 5}, "answered"),
+    (rules.OLD_COMMAND, {"decision": "approved"}, "accepted"),
+    (rules.OLD_PATCH, {"decision": {"denied": {"rejection": "x"}}}, "declined"),
+    (rules.OLD_PATCH, {"decision": "timed_out"}, "declined"),
+]
+
+
+@pytest.mark.parametrize(("method", "result", "verdict"), GOOD)
+def test_good_answers_pass_and_are_named(method: str, result: dict[str, Any], verdict: str) -> None:
+    """Every kind has at least one."""
+    rules.check(method, result)
+    assert rules.verdict(Reply(result)) == verdict
+
+
+def test_the_good_answers_cover_every_kind() -> None:
+    """So that no kind is forgotten."""
+    assert {method for method, _, _ in GOOD} == rules.KNOWN
+
+
+@pytest.mark.parametrize(
+    ("method", "result"),
+    [
+        (rules.COMMAND, {"decision": "yes"}),
+        (rules.COMMAND, {"decision": {}}),
+        (rules.COMMAND, {"decision": {"accept": 1, "x": 2}}),
+        (rules.COMMAND, {}),
+        (rules.COMMAND, "accept"),
+        (rules.FILE_CHANGE, {"decision": {"acceptWithExecpolicyAmendment": {}}}),
+        (rules.PERMISSIONS, {"decision": "accept"}),
+        (rules.PERMISSIONS, {"permissions": {}, "scope": "for ever"}),
+        (rules.USER_INPUT, {"answers": []}),
+        (rules.USER_INPUT, {"answers": {"q": ["Blue"]}}),
+        (rules.USER_INPUT, {"answers": {"q": {"answers": [1]}}}),
+        (rules.TOOL_CALL, {"success": "yes", "contentItems": []}),
+        (rules.TOOL_CALL, {"success": True, "contentItems": ["x"]}),
+        (rules.ELICITATION, {"action": "maybe"}),
+        (rules.TOKENS, {"accessToken": "a"}),
+        (rules.TOKENS, {"accessToken": "a", "chatgptAccountId": "b", "chatgptPlanType": 5}),
+        (rules.ATTESTATION, {"token": 1}),
+        (rules.CURRENT_TIME, {"currentTimeAt": True}),
+        (rules.OLD_COMMAND, {"decision": "accept"}),
+    ],
+)
+def test_bad_answers_are_refused_with_the_method_named(method: str, result: object) -> None:
+    """The server would treat them as a failed action."""
+    with pytest.raises(InvalidAnswerError, match=method):
+        rules.check(method, result)
+
+
+def test_methods_of_tomorrow_take_any_answer() -> None:
+    """We cannot know their form."""
+    rules.check("made/up", 5)
+
+
+@given(
+    st.sampled_from(METHODS), st.recursive(st.none() | st.text(), lambda i: st.dictionaries(st.text(), i) | st.lists(i))
+)
+def test_checking_any_value_passes_or_raises_the_one_error(method: str, value: object) -> None:
+    """And what passes can be named."""
+    try:
+        rules.check(method, value)
+    except InvalidAnswerError:
+        return
+    rules.verdict(Reply(value))
