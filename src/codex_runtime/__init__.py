@@ -37,7 +37,6 @@ from codex_runtime.client import (
     TurnCompleted,
     TurnResult,
     TurnStarted,
-    TurnWarning,
 )
 from codex_runtime.errors import (
     CodexError,
@@ -96,6 +95,5 @@ __all__ = [
     "TurnResult",
     "TurnStarted",
     "TurnTimeoutError",
-    "TurnWarning",
     "quick_run",
 ]

@@ -51,7 +51,7 @@ async def test_a_watch_that_was_closed_tells_nothing(kind: type[PidfdWatch | Thr
     watch.close()
     os.kill(pid, 9)
     join_threads()
-    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)  # noqa: ASYNC222
     for _ in range(5):
         await asyncio.sleep(0)
     assert told == []
@@ -64,7 +64,7 @@ async def test_a_status_that_somebody_else_took_is_unknown(kind: type[PidfdWatch
     told = asyncio.Event()
     pid = start("true")
     watch = kind(pid, asyncio.get_running_loop(), told.set)
-    os.waitpid(pid, 0)
+    os.waitpid(pid, 0)  # noqa: ASYNC222
     async with asyncio.timeout(5):
         await told.wait()
     assert watch.reap() is None
@@ -74,7 +74,7 @@ async def test_a_child_that_somebody_else_has_reaped_already_is_noticed_too() ->
     """There is no process left to open a pidfd of: the thread finds out at once."""
     told = asyncio.Event()
     pid = start("true")
-    os.waitpid(pid, 0)
+    os.waitpid(pid, 0)  # noqa: ASYNC222
     watch_exit(pid, asyncio.get_running_loop(), told.set)
     async with asyncio.timeout(5):
         await told.wait()

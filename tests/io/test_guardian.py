@@ -16,18 +16,12 @@ import pytest
 
 from codex_runtime._io import process, survivors
 from codex_runtime._io.spawn import _GUARDIAN
-from tests.support.children import LONG, PATIENCE, gone, marked, parent_of, pids, python
+from tests.support.children import DEAF, LONG, PATIENCE, gone, marked, parent_of, pids, python
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the guardian is a Linux program")
-
-DEAF = python(f"""
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    say("ready")
-    time.sleep({LONG})
-""")
 
 
 class Ward:
@@ -115,7 +109,9 @@ def test_it_speaks_the_words_that_we_say_to_it() -> None:
 
 def test_it_imports_next_to_nothing() -> None:
     """Each module it loads is paid for at every start of an app server."""
-    code = f"import sys; sys.argv = ['']; exec(open({str(_GUARDIAN)!r}).read(), {{'__name__': 'x'}}); print(*sys.modules)"
+    code = (
+        f"import sys; sys.argv = ['']; exec(open({str(_GUARDIAN)!r}).read(), {{'__name__': 'x'}}); print(*sys.modules)"
+    )
     loaded = subprocess.run([sys.executable, "-I", "-S", "-c", code], check=True, capture_output=True, text=True).stdout
     assert "ctypes" in loaded.split()
     assert not {"signal", "subprocess", "socket", "asyncio", "enum", "re", "typing", "pathlib"} & set(loaded.split())
@@ -231,7 +227,9 @@ async def test_it_ends_when_its_parent_dies_though_others_hold_its_control(guard
         )
         time.sleep({LONG})
     """
-    parent = subprocess.Popen(python(code), stdout=subprocess.PIPE, pass_fds=[far.fileno()])
+    parent = subprocess.Popen(  # noqa: ASYNC220
+        python(code), stdout=subprocess.PIPE, pass_fds=[far.fileno()]
+    )
     with near, far, parent:
         assert parent.stdout is not None
         assert parent.stdout.readline() == b"ready\n"

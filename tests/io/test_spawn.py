@@ -6,6 +6,7 @@ import errno
 import os
 import resource
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
@@ -14,12 +15,12 @@ from codex_runtime.errors import BinaryNotFoundError, StartError
 
 
 @pytest.mark.parametrize("guarded", [True, False])
-def test_running_out_of_descriptors_is_a_start_error_and_leaves_none(guarded: bool) -> None:
+def test_running_out_of_descriptors_is_a_start_error_and_leaves_none(*, guarded: bool) -> None:
     """Wherever in the middle it happens; the leak check counts them afterwards."""
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     with ExitStack() as fillers:
-        top = max(int(name) for name in os.listdir("/dev/fd"))
-        while fillers.enter_context(open(os.devnull)).fileno() < top:
+        top = max(int(entry.name) for entry in Path("/dev/fd").iterdir())
+        while fillers.enter_context(Path(os.devnull).open()).fileno() < top:
             pass  # no gap is left below the limit
         try:
             for more in range(1, 8):  # the last of them is enough for all but the pipe over which exec is reported
@@ -31,14 +32,14 @@ def test_running_out_of_descriptors_is_a_start_error_and_leaves_none(guarded: bo
 
 
 @pytest.mark.parametrize("guarded", [True, False])
-def test_a_nul_character_is_a_start_error(guarded: bool) -> None:
+def test_a_nul_character_is_a_start_error(*, guarded: bool) -> None:
     """The system cannot be told such a word."""
     with pytest.raises(StartError, match="cannot start 'true': embedded null byte"):
         spawn(ProcessSpec(argv=("true", "a\0b"), guarded=guarded))
 
 
 @pytest.mark.parametrize("guarded", [True, False])
-def test_a_command_line_that_is_too_long_is_a_start_error(guarded: bool) -> None:
+def test_a_command_line_that_is_too_long_is_a_start_error(*, guarded: bool) -> None:
     """It is the program's command line that is blamed, not its guardian."""
     with pytest.raises(StartError) as caught:
         spawn(ProcessSpec(argv=("true", "x" * 4_000_000), guarded=guarded))

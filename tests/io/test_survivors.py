@@ -23,7 +23,12 @@ def test_who_carries_the_mark_is_killed_and_nobody_else() -> None:
     """Neither another app server's processes nor those whose mark merely begins alike."""
     value = os.urandom(8).hex()
     ours = [sleeper(**{MARK: value}) for _ in range(3)]
-    others = [sleeper(**{MARK: value + "0"}), sleeper(**{MARK: "0"}), sleeper(**{"X" + MARK: value}), sleeper(NOTE=value)]
+    others = [
+        sleeper(**{MARK: value + "0"}),
+        sleeper(**{MARK: "0"}),
+        sleeper(**{"X" + MARK: value}),
+        sleeper(NOTE=value),
+    ]
     try:
         assert kill_marked(value) == 3
         assert [process.wait(5) for process in ours] == [-signal.SIGKILL] * 3

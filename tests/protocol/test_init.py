@@ -30,7 +30,7 @@ def test_a_name_loads_its_module_and_no_strangers() -> None:
 
 def test_a_decoder_loads_what_it_needs() -> None:
     """Reading an event of one namespace leaves the others alone."""
-    code = "from codex_runtime.protocol import decode_message; decode_message(b'{\"method\":\"skills/changed\"}')"
+    code = 'from codex_runtime.protocol import decode_message; decode_message(b\'{"method":"skills/changed"}\')'
     assert loaded_after(code) == {"methods", "skills"}
 
 

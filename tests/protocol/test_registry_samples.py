@@ -57,6 +57,7 @@ def unknowns(value: object) -> Iterator[Unknown]:
 
 
 def read(method: Method, side: str, value: object) -> Decoded:
+    """Read one side of a method."""
     raw = json.dumps(value).encode()
     return decode_params(method.name, raw) if side == "params" else decode_result(method.name, raw)
 

@@ -142,6 +142,12 @@ def test_a_review_starts_under_another_id_and_ends_under_ours() -> None:
     assert {item.id: item.state for item in result.items} == {"e": "closed", "m1": "closed", "m2": "completed"}
 
 
+def test_a_start_under_another_id_counts_if_it_names_our_turn_as_its_root() -> None:
+    """Upstream rule: so does a review, also when its start comes first."""
+    events, _ = fold(turn_started("turn-0"), turn_started("turn-other", rootTurnId=TURN))
+    assert events == [TurnStarted(TURN)]
+
+
 def test_the_turn_of_a_sub_agent_is_not_ours() -> None:
     """Upstream rule: a child's events come under another thread, with our turn as their root."""
     events, result = fold(
@@ -266,92 +272,29 @@ def test_a_terminal_that_cannot_be_read_as_a_whole_is_a_failure() -> None:
 
 # --- Anything at all ------------------------------------------------------------------------------------------------
 
-KEYS = st.sampled_from(
-    [
-        "id",
-        "type",
-        "text",
-        "phase",
-        "command",
-        "cwd",
-        "status",
-        "aggregatedOutput",
-        "exitCode",
-        "durationMs",
-        "changes",
-        "kind",
-        "path",
-        "diff",
-        "move_path",
-        "summary",
-        "content",
-        "tool",
-        "arguments",
-        "server",
-        "result",
-        "error",
-        "message",
-        "codexErrorInfo",
-        "plan",
-        "step",
-        "explanation",
-        "tokenUsage",
-        "total",
-        "last",
-        "inputTokens",
-        "items",
-        "startedAt",
-        "rootTurnId",
-        "details",
-        "requestId",
-        "stdin",
-        "query",
-        "willRetry",
-        "contentItems",
-    ]
-)
+KEY_NAMES = """
+id type text phase command cwd status aggregatedOutput exitCode durationMs changes kind path diff move_path
+summary content tool arguments server result error message codexErrorInfo plan step explanation tokenUsage
+total last inputTokens items startedAt rootTurnId details requestId stdin query willRetry contentItems
+"""
+KEYS = st.sampled_from(KEY_NAMES.split())
 JSON: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=4),
     max_leaves=12,
 )
-METHODS = st.sampled_from(
-    [
-        "turn/started",
-        "turn/diff/updated",
-        "turn/plan/updated",
-        "thread/tokenUsage/updated",
-        "error",
-        "warning",
-        "configWarning",
-        "serverRequest/resolved",
-        "item/started",
-        "item/completed",
-        "item/agentMessage/delta",
-        "item/plan/delta",
-        "item/reasoning/summaryTextDelta",
-        "item/reasoning/textDelta",
-        "item/reasoning/summaryPartAdded",
-        "item/commandExecution/outputDelta",
-        "item/commandExecution/terminalInteraction",
-        "item/fileChange/patchUpdated",
-        "item/mcpToolCall/progress",
-        "something/else",
-    ]
-)
-KINDS = st.sampled_from(
-    [
-        "agentMessage",
-        "reasoning",
-        "plan",
-        "commandExecution",
-        "fileChange",
-        "mcpToolCall",
-        "dynamicToolCall",
-        "webSearch",
-        "sleep",
-    ]
-)
+METHOD_NAMES = """
+turn/started turn/diff/updated turn/plan/updated thread/tokenUsage/updated error warning configWarning
+serverRequest/resolved item/started item/completed item/agentMessage/delta item/plan/delta
+item/reasoning/summaryTextDelta item/reasoning/textDelta item/reasoning/summaryPartAdded
+item/commandExecution/outputDelta item/commandExecution/terminalInteraction item/fileChange/patchUpdated
+item/mcpToolCall/progress something/else
+"""
+METHODS = st.sampled_from(METHOD_NAMES.split())
+KIND_NAMES = """
+agentMessage reasoning plan commandExecution fileChange mcpToolCall dynamicToolCall webSearch sleep
+"""
+KINDS = st.sampled_from(KIND_NAMES.split())
 
 
 @st.composite

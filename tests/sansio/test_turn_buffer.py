@@ -80,15 +80,16 @@ def test_other_events_are_never_dropped_and_never_overtaken() -> None:
 
 def test_a_reader_that_caught_up_gets_single_deltas_again() -> None:
     """Our promise: merging is for the lag only, and keeps the order across it."""
-    buffer: TurnBuffer[TurnEvent] = TurnBuffer(1)
+    buffer: TurnBuffer[TurnEvent] = TurnBuffer(2)
     for text in "abc":
         buffer.push(TextDelta(text, "m"))
-    assert buffer.pop() == TextDelta("a", "m")
-    buffer.push(TextDelta("d", "m"))
-    assert drained(buffer) == [TextDelta("bcd", "m")]
-    buffer.push(TextDelta("e", "m"))
+    assert [buffer.pop(), buffer.pop()] == [TextDelta("a", "m"), TextDelta("b", "m")]
+    for text in "de":
+        buffer.push(TextDelta(text, "m"))
+    assert drained(buffer) == [TextDelta("cde", "m")]
+    buffer.push(TextDelta("f", "m"))
     buffer.push(DiffUpdated("1"))
-    assert drained(buffer) == [TextDelta("e", "m"), DiffUpdated("1")]
+    assert drained(buffer) == [TextDelta("f", "m"), DiffUpdated("1")]
 
 
 def test_output_that_nobody_reads_loses_its_middle_and_says_so() -> None:

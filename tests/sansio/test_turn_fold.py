@@ -243,6 +243,13 @@ def test_the_summary_does_not_repeat_a_message() -> None:
     assert len(result.messages) == 1
 
 
+def test_a_message_that_stays_open_is_not_the_answer_of_a_completed_turn() -> None:
+    """Upstream rule: a review leaves one open; the answer is the last that was completed."""
+    _, result = fold(said("m1", "the answer"), delta("m2", "{half"), turn_completed())
+    assert result.text == "the answer"
+    assert len(result.messages) == 2
+
+
 def test_only_open_messages_may_still_be_the_answer() -> None:
     """Our promise: a completed turn whose message was never closed keeps the text of its deltas."""
     _, result = fold(delta("m", "streamed"), turn_completed())

@@ -53,6 +53,23 @@ def python(code: str) -> tuple[str, ...]:
     return (sys.executable, "-I", "-S", "-c", PRELUDE + textwrap.dedent(code))
 
 
+ECHO = python("""
+    while data := os.read(0, 65536):
+        os.write(1, data)
+""")
+
+IDLE = python("""
+    say("ready")
+    until_eof()
+""")
+
+DEAF = python(f"""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    say("ready")
+    time.sleep({LONG})
+""")
+
+
 class Recorder:
     """A receiver that remembers."""
 

@@ -6,13 +6,13 @@ from codex_runtime.testing._fake_script import Command
 from codex_runtime.testing._fake_script import Script
 from codex_runtime.testing._reply import Say
 from codex_runtime.testing._fake_server import FakeAppServer
-from tests.support.wire_client import WireClient
+from tests.support.line_client import LineClient
 
 
 async def test_a_default_turn_says_hello() -> None:
     """Without any script a turn is a whole one."""
     fake = FakeAppServer()
-    client = await WireClient.launch(fake)
+    client = await LineClient.launch(fake)
     thread = await client.start_thread()
     turn = await client.run_turn(thread)
     print(client.methods)

@@ -195,6 +195,21 @@ async def test_a_connection_that_comes_too_late_is_dropped() -> None:
         assert asyncio.all_tasks() == before
 
 
+async def test_a_connection_that_comes_just_before_the_end_is_dropped_too() -> None:
+    """Closing may cancel a conversation before it has taken its first step."""
+    model = MockModel("unused")
+
+    def accept_and_close(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        model._accept(reader, writer)
+        for conversation in model._conversations:
+            conversation.cancel()
+
+    server = await asyncio.start_server(accept_and_close, "127.0.0.1", 0)
+    async with server, connected(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}") as client:
+        async with asyncio.timeout(5):
+            assert await client.reader.read() == b""
+
+
 async def test_closing_ends_every_stream_and_may_be_repeated() -> None:
     """Held, stalled and idle connections all end, no task is left, and whoever closes again waits as well."""
     gate = Gate()

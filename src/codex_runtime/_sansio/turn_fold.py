@@ -320,10 +320,7 @@ def other(envelope: Envelope) -> Events:
 
 def params_of(envelope: Envelope) -> dict[str, JsonValue]:
     """The parameters of a message; empty if they cannot be read."""
-    try:
-        return mapping(envelope.params)
-    except (ValueError, RecursionError):  # the shallow pass skipped what a whole pass cannot read
-        return {}
+    return mapping(envelope.params)
 
 
 def _final_message(messages: tuple[AgentMessage, ...], status: TurnStatus) -> AgentMessage | None:

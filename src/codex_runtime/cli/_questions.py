@@ -149,9 +149,7 @@ async def _consent(screen: Screen, keys: Keyboard, ticket: Ticket, *, can_last: 
     choices = "[y]es, [a]lways in this session, [N]o, [c]ancel the turn" if can_last else "[y]es, [N]o, [c]ancel"
     while True:
         left = ticket.deadline - asyncio.get_running_loop().time()
-        screen.flow(f"  {choices} (no in {left:.0f} s): ", "bold")
-        line = await keys.read_line()
-        screen.was_typed_into()
+        line = await _line(screen, keys, f"{choices} (no in {left:.0f} s): ")
         answer = "decline" if line is None else _WORDS.get(line.strip().lower())
         if answer is not None and (can_last or answer != "accept_for_session"):
             _settle(ticket, answer, can_last=can_last)
@@ -170,9 +168,7 @@ async def _fill_in(screen: Screen, keys: Keyboard, ticket: Ticket) -> None:
         options = [option for option in asked.get("options") or [] if isinstance(option, dict)]
         for number, option in enumerate(options, 1):
             screen.line(f"{option.get('label')}  {option.get('description') or ''}", mark=f"  {number} ")
-        screen.flow("  number or text: " if options else "  text: ", "bold")
-        line = await keys.read_line()
-        screen.was_typed_into()
+        line = await _line(screen, keys, "number or text: " if options else "text: ")
         if line is None:
             ticket.decline("nothing was typed")
             return
@@ -180,6 +176,15 @@ async def _fill_in(screen: Screen, keys: Keyboard, ticket: Ticket) -> None:
         chosen = options[int(text) - 1].get("label") if text.isdecimal() and 0 < int(text) <= len(options) else text
         answers[str(asked.get("id"))] = {"answers": [str(chosen)]}
     ticket.reply({"answers": answers})
+
+
+async def _line(screen: Screen, keys: Keyboard, prompt: str) -> str | None:
+    keys.forget()
+    screen.flow(f"  {prompt}", "bold")
+    line = await keys.read_line()
+    if line is not None:
+        screen.was_typed_into()
+    return line
 
 
 def _questions(ticket: Ticket) -> list[dict[str, JsonValue]] | None:
@@ -207,14 +212,16 @@ class Keyboard:
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
 
-    async def read_line(self) -> str | None:
-        """Return the next line that is typed from now on, or ``None`` at the end of input."""
-        # What was typed before the question was seen cannot be meant as the answer to it.
+    def forget(self) -> None:
+        """Drop what was typed so far: before a question was seen, nothing can be meant as the answer to it."""
         with suppress(termios.error):
             termios.tcflush(self._descriptor, termios.TCIFLUSH)
+
+    async def read_line(self) -> str | None:
+        """Return the next line, or ``None`` at the end of input."""
         loop = asyncio.get_running_loop()
         ready: asyncio.Future[None] = loop.create_future()
-        loop.add_reader(self._descriptor, lambda: ready.done() or ready.set_result(None))
+        loop.add_reader(self._descriptor, _wake, ready)
         try:
             await ready
         finally:
@@ -243,6 +250,11 @@ def keyboard(screen: Screen | None) -> Iterator[Keyboard | None]:
             yield Keyboard(descriptor)
         finally:
             os.close(descriptor)
+
+
+def _wake(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)
 
 
 def _json(value: object) -> str:

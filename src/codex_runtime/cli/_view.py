@@ -86,6 +86,8 @@ class TurnView:
         self._headed = ""  # the item whose head line is the last one
         self._running: dict[str, tuple[str, float]] = {}
         self._patches: dict[str, tuple[FileChange, ...]] = {}
+        self._refused: set[str] = set()  # the items about which it was said already
+        self._told = ""  # "says" or "does": an empty line parts the two
 
     def show(self, event: Event) -> None:  # noqa: C901, PLR0912  one line for each kind of event
         """Show one event."""
@@ -108,7 +110,7 @@ class TurnView:
                 self._command_completed(event)
             case FileChangeStarted(changes, item_id=item_id):
                 self._patch(item_id, changes)
-            case FileChangeCompleted(changes, status, item_id):
+            case FileChangeCompleted(changes, status, item_id) if item_id not in self._refused:
                 self._patch(item_id, changes)
                 self._ended(status, "applied" if status == "completed" else status)
             case ToolStarted(tool, arguments, item_id, server):
@@ -141,7 +143,7 @@ class TurnView:
             return
         if self._flowing != item_id:
             self._screen.status()
-            self._screen.fresh_line()
+            self._part("says")
             self._flowing = item_id
         self._screen.flow(text, style)
 
@@ -153,11 +155,18 @@ class TurnView:
         self._screen.fresh_line()
         self._screen.status("thinking")
 
+    def _part(self, what: str) -> None:
+        self._screen.fresh_line()
+        if self._told not in ("", what):
+            self._screen.line()
+        self._told = what
+
     # -- what it does --------------------------------------------------------------------------------------------
 
     def _head(self, item_id: str, mark: str, text: str, style: str = "") -> None:
         self._flowing = ""
         self._headed = item_id
+        self._part("does")
         self._screen.line(text, style, mark=mark, mark_style=style or "bold", crop=not item_id)
 
     def _ended(self, status: str, text: str) -> None:
@@ -182,6 +191,8 @@ class TurnView:
 
     def _command_completed(self, event: CommandCompleted) -> None:
         self._running.pop(event.item_id, None)
+        if event.item_id in self._refused and not event.output:
+            return
         if self._headed != event.item_id:
             self._command_head(event.item_id, event.command)
         self._screen.lines(_excerpt(event.output), indent=INDENT)
@@ -224,7 +235,9 @@ class TurnView:
         good = ticket.outcome in ("accepted", "answered")
         text = f"{ticket.outcome}: {ticket.reason}" if ticket.reason else f"{ticket.outcome}"
         self._screen.line(text, _GOOD if good else _BAD, mark="  ✓ " if good else "  ✗ ")
-        self._headed = ""
+        self._headed = ticket.item_id or ""
+        if not good and ticket.item_id is not None:
+            self._refused.add(ticket.item_id)
 
     def _plan(self, explanation: str | None, steps: Sequence[PlanStep]) -> None:
         self._head("", "☰ ", one_line(explanation) if explanation else "plan", "bold")

@@ -33,7 +33,7 @@ class ManualClock:
     Example::
 
         clock = ManualClock()
-        async with Runtime(RuntimeConfig(launcher=fake), clock=clock) as runtime:
+        async with Runtime(RuntimeConfig(launcher=fake, clock=clock)) as runtime:
             fake.die()
             await clock.advance(0.5)  # the back-off is over, the next app server runs
     """

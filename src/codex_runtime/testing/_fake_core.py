@@ -133,10 +133,15 @@ class FakeServerCore:
         """Unix time."""
         return self._wall()
 
+    def capability(self, name: str) -> object:
+        """What the client said of itself in the greeting."""
+        capabilities = self.client.get("capabilities") if self.client is not None else None
+        return capabilities.get(name) if isinstance(capabilities, dict) else None
+
     def notify(self, method: str, params: JsonObject) -> None:
         """Send a notification, unless the client opted out of it or has left its thread."""
-        capabilities = (self.client or {}).get("capabilities") or {}
-        if method in (capabilities.get("optOutNotificationMethods") or ()):
+        opted_out = self.capability("optOutNotificationMethods")
+        if isinstance(opted_out, list) and method in opted_out:
             return
         thread_id = params.get("threadId")
         if thread_id in self.statuses and thread_id not in self.subscribed and method != "thread/status/changed":

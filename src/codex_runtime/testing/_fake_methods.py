@@ -148,7 +148,7 @@ class Methods:
     # -- threads -----------------------------------------------------------------------------------------------------
 
     def _thread_start(self, call: Call) -> None:
-        if "dynamicTools" in call.params and not self._is_experimental():
+        if "dynamicTools" in call.params and not self._core.capability("experimentalApi"):
             raise _refused("thread/start.dynamicTools requires experimentalApi capability")
         now = self._core.now()
         thread = FakeThread(
@@ -323,10 +323,6 @@ class Methods:
 
     # -- shared ------------------------------------------------------------------------------------------------------
 
-    def _is_experimental(self) -> bool:
-        capabilities = (self._core.client or {}).get("capabilities")
-        return isinstance(capabilities, dict) and bool(capabilities.get("experimentalApi"))
-
     def _load(self, thread: FakeThread) -> None:
         thread.writer = self._core.generation
         self._core.statuses.setdefault(thread.id, {"type": "idle"})
@@ -377,7 +373,7 @@ def _content(call: Call) -> list[JsonObject]:
 def _apply_settings(thread: FakeThread, params: Mapping[str, Any]) -> None:
     """Take over what thread/start, resume, fork and turn/start may set; the first three name a sandbox, the last tells one."""
     if (sandbox := params.get("sandbox")) is not None:
-        if sandbox not in SANDBOXES:
+        if not isinstance(sandbox, str) or sandbox not in SANDBOXES:
             known = ", ".join(f"`{name}`" for name in SANDBOXES)
             raise _refused(f"Invalid request: unknown variant `{sandbox}`, expected one of {known}")
         thread.sandbox = SANDBOXES[sandbox]

@@ -161,6 +161,8 @@ class MockModel:
         conversation = asyncio.get_running_loop().create_task(self._converse(reader, writer), name="mock model")
         self._conversations.add(conversation)
         conversation.add_done_callback(self._conversations.discard)
+        # a task that is cancelled before its first step never reaches its own `finally`
+        conversation.add_done_callback(lambda _: writer.transport.abort())
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:

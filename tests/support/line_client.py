@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from codex_runtime._io.transport import Launcher, Transport
     from codex_runtime._sansio.restart import Exit
 
-HELLO = {"clientInfo": {"name": "wire_client", "version": "1"}, "capabilities": {"experimentalApi": True}}
+HELLO = {"clientInfo": {"name": "line_client", "version": "1"}, "capabilities": {"experimentalApi": True}}
 
 
-class WireClient:
+class LineClient:
     """One connection. Everything that arrives is in `data`, `lines` and `messages`; `exit` is set by the loss."""
 
     def __init__(self) -> None:
