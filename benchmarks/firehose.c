@@ -260,8 +260,10 @@ static void step(Turn *t) {
 }
 
 static long number_of(const char *directive, const char *name, long fallback) {
-    const char *at = strstr(directive, name);
-    return at ? atol(at + strlen(name)) : fallback;
+    size_t size = strlen(name);
+    for (const char *at = directive; (at = strpbrk(at, ":;")); )
+        if (!strncmp(++at, name, size)) return atol(at + size);
+    return fallback;
 }
 
 static void start_turn(const char *line, const char *id) {
@@ -275,7 +277,7 @@ static void start_turn(const char *line, const char *id) {
     char directive[256] = "", mix[16] = "delta";
     if ((at = strstr(line, "fire:"))) sscanf(at, "%255[^\"\\]", directive);
     if ((at = strstr(directive, "mix="))) sscanf(at + 4, "%15[a-z0-9]", mix);
-    t->left = number_of(directive, ":n=", 0);
+    t->left = number_of(directive, "n=", 0);
     t->perline = (int)number_of(directive, "perline=", 0);
     t->rate = (double)number_of(directive, "rate=", 0);
     t->reqs = number_of(directive, "reqs=", 0);

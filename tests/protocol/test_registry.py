@@ -145,7 +145,8 @@ def test_content_that_does_not_fit_gives_the_reason() -> None:
 def test_a_deep_line_is_no_danger() -> None:
     """Nesting beyond the interpreter's depth is refused, not suffered."""
     deep = b"[" * 100_000 + b"]" * 100_000
-    assert isinstance(decode_params("thread/started", b'{"thread":' + deep + b"}"), Undecodable)
+    assert isinstance(decode_params("item/tool/call", b'{"arguments":' + deep + b"}"), Undecodable)
+    assert isinstance(decode_params("item/completed", b'{"item":{"type":"new","x":' + deep + b"}}"), Undecodable)
     assert isinstance(decode_message(b'{"method":"thread/started","params":' + deep + b"}"), UnknownMessage)
 
 

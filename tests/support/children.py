@@ -90,9 +90,9 @@ class Recorder:
         self.ends.append(exit)
         self._news.set()
 
-    async def until(self, happened: Callable[[Recorder], object]) -> None:
+    async def until(self, happened: Callable[[Recorder], object], *, patience: float = PATIENCE) -> None:
         """Wait until `happened` is true of what was recorded."""
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(patience):
             while not happened(self):
                 self._news.clear()
                 await self._news.wait()

@@ -36,11 +36,13 @@ class LineClient:
         return client
 
     def data_received(self, data: bytes, /) -> None:
+        """Take a piece."""
         assert self.exit is None, "data after the loss"
         self.pieces.append(data)
         self._tell()
 
     def connection_lost(self, exit: Exit, /) -> None:  # noqa: A002
+        """Take note of the end."""
         self.losses += 1
         self.exit = exit
         self._tell()

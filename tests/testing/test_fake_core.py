@@ -318,8 +318,18 @@ JSON = st.recursive(
     max_leaves=12,
 )
 METHODS = st.sampled_from(
-    ["initialize", "thread/start", "thread/resume", "thread/read", "thread/fork", "thread/archive", "thread/delete"]
-    + ["thread/list", "thread/name/set", "thread/unsubscribe", "turn/start", "turn/steer", "turn/interrupt", "nope"]
+    [
+        *(
+            "initialize",
+            "thread/start",
+            "thread/resume",
+            "thread/read",
+            "thread/fork",
+            "thread/archive",
+            "thread/delete",
+        ),
+        *("thread/list", "thread/name/set", "thread/unsubscribe", "turn/start", "turn/steer", "turn/interrupt", "nope"),
+    ]
 )
 PARAMS = st.fixed_dictionaries(
     {},

@@ -271,7 +271,10 @@ def test_only_the_active_turn_can_be_interrupted() -> None:
     assert driver.refused("turn/interrupt", {**at, "turnId": "turn-1"}) == "no active turn to interrupt"
     assert driver.ask("turn/interrupt", {**at, "turnId": ""}) == {}
     driver.start_turn(thread)
-    assert driver.refused("turn/interrupt", {**at, "turnId": "turn-1"}) == "expected active turn id turn-1 but found turn-2"
+    assert (
+        driver.refused("turn/interrupt", {**at, "turnId": "turn-1"})
+        == "expected active turn id turn-1 but found turn-2"
+    )
     assert driver.ask("turn/interrupt", {**at, "turnId": "turn-2"}) == {}
 
 

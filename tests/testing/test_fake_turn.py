@@ -336,7 +336,6 @@ def test_what_the_user_adds_becomes_an_item_before_the_next_step() -> None:
     driver, _ = play(Say("one"), Pause(1), Say("two"))
     turn = driver.core.plays["thread-1"].turn.id
     steer = {"threadId": "thread-1", "input": [{"type": "text", "text": "more"}], "expectedTurnId": turn}
-    driver.outputs_before = driver.outputs  # type: ignore[attr-defined]
     waiting = driver.outputs
     assert driver.ask("turn/steer", {**steer, "clientUserMessageId": "mine"}) == {"turnId": turn}
     driver.outputs = waiting
@@ -361,7 +360,14 @@ def test_a_turn_that_has_not_begun_waits_for_its_gate() -> None:
 def test_bytes_are_put_out_as_they_are() -> None:
     """Halves, garbage and all."""
     driver = CoreDriver()
-    steps = [HalfLine(b'{"a":'), Bytes(b"1}\n"), Garbage(b"\xff"), Notify("n", {"x": 1}), HugeLine(1000), CloseStdout()]
+    steps: list[Step] = [
+        HalfLine(b'{"a":'),
+        Bytes(b"1}\n"),
+        Garbage(b"\xff"),
+        Notify("n", {"x": 1}),
+        HugeLine(1000),
+        CloseStdout(),
+    ]
     outputs = driver.core.play(steps)
     data = b"".join(output for output in outputs if isinstance(output, bytes))
     first, second, third, fourth = data.splitlines(keepends=True)

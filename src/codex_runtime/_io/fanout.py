@@ -11,10 +11,15 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Literal, Self, TypeAlias
+from operator import length_hint
+from typing import TYPE_CHECKING, Literal, Self, TypeAlias
+
+from msgspec import Struct
 
 from codex_runtime._sansio.envelope import Envelope
+
+if TYPE_CHECKING:
+    from codex_runtime._io.clock import Cancellable, Clock
 
 __all__ = ["DEFAULT_CAPACITY", "DEFAULT_MAX_BYTES", "Fanout", "Gap", "Overflow", "Select", "Subscription"]
 
@@ -26,8 +31,7 @@ DEFAULT_CAPACITY = 8192
 DEFAULT_MAX_BYTES = 8 * 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Gap:
+class Gap(Struct, frozen=True):
     """What a lagging reader has missed here: ``count`` envelopes, the first and last of them by number."""
 
     first_seq: int
@@ -65,14 +69,15 @@ class Subscription:
         self._ready: Iterator[Envelope | Gap] = iter(())
         self._waiters: list[asyncio.Future[None]] = []
         self._closed = False
-        self._error: Exception | None = None
+        self._error: Callable[[], Exception] | None = None
         self._blocking = False
+        self._gave_way = False
         self.dropped = 0
 
     @property
     def pending(self) -> int:
         """How many envelopes wait to be read."""
-        return self._events
+        return self._events + length_hint(self._ready)
 
     def __enter__(self) -> Self:
         """Use it as a block that closes it."""
@@ -97,14 +102,20 @@ class Subscription:
             # A list iterator remembers its place, which makes this the cheapest hand-over there is.
             for item in self._ready:
                 return item
-            if (batch := await self._next()) is None:
+            if (batch := self._take()) is not None:
+                self._ready = iter(batch)
+            elif not await self._more():
                 raise StopAsyncIteration
-            self._ready = iter(batch)
 
     async def batches(self) -> AsyncIterator[Sequence[Envelope | Gap]]:
         """Iterate over what was read together: same items, same order, less work for each."""
-        while (batch := await self._next()) is not None:
-            yield batch
+        while True:
+            if rest := list(self._ready):
+                yield rest
+            elif (batch := self._take()) is not None:
+                yield batch
+            elif not await self._more():
+                return
 
     # -- for the fan-out -------------------------------------------------------------------------------------------
 
@@ -125,12 +136,13 @@ class Subscription:
             self._wake()
 
     def give_way(self) -> None:
-        """Stop blocking: lose the oldest instead."""
+        """Stop blocking: lose the oldest instead, until the reader has caught up."""
+        self._gave_way = True
         self._trim()
         self._unblock()
 
     def _overflowing(self) -> None:
-        if self._overflow == "drop":
+        if self._overflow == "drop" or self._gave_way:
             self._trim()
         elif not self._blocking:
             self._blocking = True
@@ -167,25 +179,36 @@ class Subscription:
         first, before = (envelopes[0].seq, 0) if gap is None else (gap.first_seq, gap.count)
         self._gap = Gap(first, envelopes[-1].seq, before + count)
 
-    async def _next(self) -> Sequence[Envelope | Gap] | None:
-        while not self._buffer and self._gap is None:
-            if self._closed:
-                if self._error is not None:
-                    raise self._error
-                return None
-            waiter = asyncio.get_running_loop().create_future()
-            self._waiters.append(waiter)
-            await waiter
+    def _take(self) -> Sequence[Envelope | Gap] | None:
+        """Take what comes next out of the window, if anything waits."""
         if (gap := self._gap) is not None:
             self._gap = None
             self._fanout.gaps += 1
             return (gap,)
+        if not self._buffer:
+            return None
         envelopes, size = self._buffer.popleft()
         self._events -= len(envelopes)
         self._bytes -= size
-        if self._blocking and self._events * 2 <= self._capacity and self._bytes * 2 <= self._max_bytes:
+        if self._events * 2 <= self._capacity and self._bytes * 2 <= self._max_bytes:
+            self._gave_way = False
             self._unblock()
         return envelopes
+
+    async def _more(self) -> bool:
+        """Wait until something may be there to take, which another reader may take first. False: it is the end."""
+        if self._closed:
+            if self._error is not None:
+                raise self._error()
+            return False
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiters.append(waiter)
+        try:
+            await waiter
+        finally:
+            if waiter in self._waiters:
+                self._waiters.remove(waiter)
+        return True
 
     def _wake(self) -> None:
         waiters, self._waiters = self._waiters, []
@@ -193,7 +216,7 @@ class Subscription:
             if not waiter.done():
                 waiter.set_result(None)
 
-    def _end(self, error: Exception | None) -> None:
+    def _end(self, error: Callable[[], Exception] | None) -> None:
         if not self._closed:
             self._closed = True
             self._error = error
@@ -205,14 +228,17 @@ class Fanout:
     """All subscriptions of one runtime.
 
     ``on_block`` is called with True when the first subscription wants the pipe left alone, with False when the last one
-    has caught up; ``patience`` bounds how long one of them may ask for that, in seconds.
+    has caught up; ``patience`` bounds how long one of them may ask for that, in seconds of ``clock``.
     """
 
-    def __init__(self, *, on_block: Callable[[bool], None], patience: float) -> None:
+    def __init__(self, *, clock: Clock, on_block: Callable[[bool], None], patience: float) -> None:
+        self._clock = clock
         self._on_block = on_block
         self._patience = patience
         self._all: list[Subscription] = []
-        self._blocking: dict[Subscription, asyncio.TimerHandle] = {}
+        self._blocking: dict[Subscription, Cancellable] = {}
+        self._closed = False
+        self._error: Callable[[], Exception] | None = None
         self.wants_outbound = False
         self.dropped = 0
         self.gaps = 0
@@ -230,10 +256,13 @@ class Fanout:
         max_bytes: int = DEFAULT_MAX_BYTES,
         overflow: Overflow = "drop",
     ) -> Subscription:
-        """Open a window on everything that is published from now on."""
+        """Open a window on everything that is published from now on. After :meth:`close` it is one that has ended."""
         subscription = Subscription(
             self, select=select, outbound=outbound, capacity=capacity, max_bytes=max_bytes, overflow=overflow
         )
+        if self._closed:
+            subscription._end(self._error)  # noqa: SLF001
+            return subscription
         self._all.append(subscription)
         self.wants_outbound = self.wants_outbound or outbound
         return subscription
@@ -255,16 +284,19 @@ class Fanout:
             self._all.remove(subscription)
             self.wants_outbound = any(other._outbound for other in self._all)  # noqa: SLF001
 
-    def close(self, error: Exception | None) -> None:
-        """End every subscription; readers get what is buffered, then the end or ``error``."""
-        everyone, self._all = self._all, []
+    def close(self, error: Callable[[], Exception] | None = None) -> None:
+        """End every subscription; readers get what is buffered, then the end or an ``error`` of their own. Idempotent."""
+        if self._closed:
+            return
+        self._closed, self._error = True, error
+        everyone, self._all, self.wants_outbound = self._all, [], False
         for subscription in everyone:
             subscription._end(error)  # noqa: SLF001
 
     def block(self, subscription: Subscription) -> None:
         """Note that a subscription is full and wants nothing lost."""
-        loop = asyncio.get_running_loop()
-        self._blocking[subscription] = loop.call_later(self._patience, subscription.give_way)
+        until = self._clock.monotonic() + self._patience
+        self._blocking[subscription] = self._clock.call_at(until, subscription.give_way)
         if len(self._blocking) == 1:
             self._on_block(True)
 

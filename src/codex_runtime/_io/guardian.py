@@ -24,6 +24,10 @@ import os
 import select
 import sys
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # spelt without importing typing
+    from collections.abc import Iterator
+
 TERMINATE = b"T"
 KILL = b"K"
 
@@ -236,20 +240,20 @@ def _given_environment() -> dict[bytes, bytes]:
         return {name: value for name, mark, value in pairs if name and mark}
 
 
-def _children_of(parent: int) -> list[int]:
-    """List the direct children of ``parent``. (Not every kernel has the file "children" that would say it at once)."""
-    found = []
-    for name in os.listdir("/proc"):  # noqa: PTH208
-        if name.isdigit():
-            try:
-                with open(f"/proc/{name}/stat", "rb") as file:  # noqa: PTH123
-                    stat = file.read()
-            except OSError:
-                continue
-            # The second field, a name in brackets, may hold anything; the parent is the second one after it.
-            if int(stat.rpartition(b")")[2].split()[1]) == parent:
-                found.append(int(name))
-    return found
+def _children_of(parent: int) -> Iterator[int]:
+    """Name the direct children of ``parent``, the newest first, each one as soon as it is found.
+
+    A process that keeps forking and leaving is only hit if little time passes between the look and the blow.
+    """
+    for pid in sorted((int(name) for name in os.listdir("/proc") if name.isdigit()), reverse=True):  # noqa: PTH208
+        try:
+            with open(f"/proc/{pid}/stat", "rb") as file:  # noqa: PTH123
+                stat = file.read()
+        except OSError:
+            continue
+        # The second field, a name in brackets, may hold anything; the parent is the second one after it.
+        if int(stat.rpartition(b")")[2].split()[1]) == parent:
+            yield pid
 
 
 def _kill_with_group(pid: int) -> bool:

@@ -24,16 +24,24 @@ T = TypeVar("T")
 class Link(Generic[T]):
     """A connection of one generation. Implements the transport's ``Receiver``.
 
-    ``on_data`` is called with each chunk, on the loop, and must not raise. :attr:`lost` is done when the server is gone.
+    ``on_data`` is called with each chunk, ``on_lost`` once when the server is gone, both on the loop; they must not raise.
+    :attr:`lost` is done from then on.
     """
 
     def __init__(
-        self, *, generation: int, first_id: int, line_limit: int, on_data: Callable[[Link[T], bytes], None]
+        self,
+        *,
+        generation: int,
+        first_id: int,
+        line_limit: int,
+        on_data: Callable[[Link[T], bytes], None],
+        on_lost: Callable[[Link[T], Exit], None],
     ) -> None:
         self.generation = generation
         self.peer: Peer[T] = Peer(first_id=first_id, line_limit=line_limit)
         self.lost: asyncio.Future[Exit] = asyncio.get_running_loop().create_future()
         self._on_data = on_data
+        self._on_lost = on_lost
         self._transport: Transport | None = None
 
     async def open(self, launcher: Launcher) -> None:
@@ -70,6 +78,7 @@ class Link(Generic[T]):
         """Take note that the server is gone."""
         if not self.lost.done():
             self.lost.set_result(exit)
+            self._on_lost(self, exit)
 
     async def aclose(self) -> Exit | None:
         """End the server in good order, or else by force. Bounded; idempotent."""

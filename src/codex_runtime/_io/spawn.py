@@ -12,9 +12,10 @@ import socket
 import subprocess
 import sys
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 from codex_runtime._io.survivors import MARK
 from codex_runtime.errors import BinaryNotFoundError, StartError
@@ -36,8 +37,7 @@ _BAD_BINARY = {
 }
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Graces:
+class Graces(Struct, frozen=True, kw_only=True):
     """Seconds that a child gets at each step of its end: after the end of its stdin, SIGTERM and SIGKILL."""
 
     stdin_close: float = 0.5
@@ -45,8 +45,7 @@ class Graces:
     kill: float = 1.0
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ProcessSpec:
+class ProcessSpec(Struct, frozen=True, kw_only=True):
     """What to run, where, and how it is ended.
 
     ``argv[0]`` is looked up on PATH if it holds no slash. ``env`` is laid over the inherited environment; ``None`` removes
@@ -62,8 +61,7 @@ class ProcessSpec:
     guarded: bool = sys.platform == "linux"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Spawned:
+class Spawned(Struct, frozen=True, kw_only=True):
     """What a spawn leaves in our hands. ``process`` is the guardian where there is a ``control``, else the child."""
 
     process: subprocess.Popen[bytes]

@@ -243,14 +243,16 @@ def decode_lines(
         envelopes = [envelope for envelope, _ in pairs]
         lines = [line for _, line in pairs]
     special: list[Envelope] | None = None
-    seq = first_seq
-    for envelope, line in zip(envelopes, lines, strict=True):
+    seq, unset = first_seq, UNSET
+    # Every instruction of this loop is paid once per event; the length is the same by construction.
+    for envelope, line in zip(envelopes, lines):  # noqa: B905
         envelope.seq = seq
         envelope.stamp = stamp
+        envelope.raw = line  # type: ignore[assignment]  # a Fault is put right below
         seq += 1
-        if line.__class__ is bytes:
-            envelope.raw = line
-        if envelope.rpc_id is not UNSET or envelope.fault is not None or envelope.method is None:
+        if envelope.rpc_id is not unset or envelope.method is None:
+            if envelope.fault is not None and not isinstance(line, bytes):
+                envelope.raw = b""
             if special is None:
                 special = []
             special.append(envelope)

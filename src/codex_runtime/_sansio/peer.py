@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import enum
 import re
-from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 import msgspec
@@ -42,8 +41,7 @@ class PeerState(enum.Enum):
     CLOSED = "closed"
 
 
-@dataclass(slots=True)
-class Received(Generic[T]):
+class Received(Struct, Generic[T]):
     """What one read meant.
 
     ``envelopes`` are all messages in wire order. ``answered`` pairs the tokens of our requests with their responses;

@@ -12,16 +12,16 @@ from __future__ import annotations
 
 import math
 import signal as signals
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 from codex_runtime.errors import ConfigError
 
 __all__ = ["Exit", "GiveUp", "Restart", "RestartHistory", "RestartPolicy", "decide"]
 
 
-@dataclass(frozen=True, slots=True)
-class Exit:
+class Exit(Struct, frozen=True):
     """How an app server ended.
 
     ``code`` is its exit status, ``signal`` the number of the signal that ended it; both are ``None`` when nobody could
@@ -51,8 +51,7 @@ class Exit:
         return "exit status unknown"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RestartPolicy:
+class RestartPolicy(Struct, frozen=True, kw_only=True):
     """When and how often a runtime starts its app server again.
 
     ``when``: ``"never"``, ``"on_failure"`` (any end but exit status 0) or ``"always"``. At most ``budget`` restarts
@@ -85,24 +84,21 @@ class RestartPolicy:
             raise ConfigError("restart.jitter", "must be at least 0 and below 1")
 
 
-@dataclass(frozen=True, slots=True)
-class RestartHistory:
+class RestartHistory(Struct, frozen=True):
     """What the rule has to remember: the times of the restarts in the window, and failures in a row."""
 
     restarts: tuple[float, ...] = ()
     streak: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Restart:
+class Restart(Struct, frozen=True):
     """Start again after ``delay`` seconds, and remember ``history``."""
 
     delay: float
     history: RestartHistory
 
 
-@dataclass(frozen=True, slots=True)
-class GiveUp:
+class GiveUp(Struct, frozen=True):
     """Do not start again; ``reason`` is a phrase for the error that every waiter gets."""
 
     reason: str

@@ -7,9 +7,10 @@ the method wants. Nothing here ever turns silence, an error or an unknown word i
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal, TypeAlias
+
+from msgspec import Struct
 
 from codex_runtime._sansio.envelope import JsonValue
 from codex_runtime.errors import InvalidAnswerError
@@ -66,15 +67,13 @@ REFUSED = -32000
 METHOD_NOT_FOUND = -32601
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(Struct, frozen=True):
     """Answer with this result."""
 
     result: JsonValue
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
+class Refusal(Struct, frozen=True):
     """Answer with this error."""
 
     code: int

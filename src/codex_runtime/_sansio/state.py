@@ -10,9 +10,10 @@ own and pay only for what you read.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
 from types import MappingProxyType
 from typing import Any, Final, Literal, TypeAlias
+
+from msgspec import Struct, field
 
 from codex_runtime._sansio.envelope import DECODE_ERRORS, JsonValue, loads
 from codex_runtime.errors import ConfigError
@@ -36,8 +37,7 @@ ItemStatus: TypeAlias = Literal["open", "completed", "closed"]
 NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StateLimits:
+class StateLimits(Struct, frozen=True, kw_only=True):
     """How much state is kept. The oldest goes first; what goes is counted in :attr:`RuntimeState.evicted`.
 
     ``text_bytes`` and ``output_bytes`` bound the text of one item, in UTF-8. ``line_bytes`` bounds each line that is
@@ -54,14 +54,22 @@ class StateLimits:
     total_bytes: int = 67_108_864
 
     def __post_init__(self) -> None:
-        for limit in fields(self):
-            value = getattr(self, limit.name)
+        for name in self.__struct_fields__:
+            value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value <= 0:
-                raise ConfigError(f"state_limits.{limit.name}", f"must be a whole number above 0, not {value!r}")
+                raise ConfigError(f"state_limits.{name}", f"must be a whole number above 0, not {value!r}")
 
 
-@dataclass(frozen=True, slots=True)
-class Connection:
+class Quiet(Struct, frozen=True):
+    """A value whose repr leaves out the raw JSON that it keeps."""
+
+    def __repr__(self) -> str:
+        """Name every other field."""
+        names = [name for name in self.__struct_fields__ if not name.endswith(("_line", "_json"))]
+        return f"{type(self).__name__}({', '.join(f'{name}={getattr(self, name)!r}' for name in names)})"
+
+
+class Connection(Struct, frozen=True):
     """Where the runtime stands with its app server.
 
     ``generation`` counts the app servers of this runtime from 0. ``cause`` says why, for phases that have a reason.
@@ -72,8 +80,7 @@ class Connection:
     cause: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PendingRequest:
+class PendingRequest(Struct, frozen=True, kw_only=True):
     """A request of the server that waits for its answer.
 
     ``opened_at`` is Unix time in seconds; ``deadline``, on the clock of the event loop, is when it is answered for you,
@@ -90,8 +97,7 @@ class PendingRequest:
     generation: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ItemState:
+class ItemState(Quiet, frozen=True, kw_only=True):
     """One item of a turn.
 
     ``kind`` is the server's word (``agentMessage``, ``commandExecution``, ...), ``"unknown"`` until it was told.
@@ -110,8 +116,8 @@ class ItemState:
     output: str = ""
     truncated: bool = False
     last_seq: int = 0
-    started_line: bytes | None = field(default=None, repr=False)
-    completed_line: bytes | None = field(default=None, repr=False)
+    started_line: bytes | None = None
+    completed_line: bytes | None = None
 
     @property
     def started(self) -> JsonValue:
@@ -124,8 +130,7 @@ class ItemState:
         return json_part(self.completed_line, "item")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TurnState:
+class TurnState(Quiet, frozen=True, kw_only=True):
     """One turn of a thread.
 
     ``status`` is the server's word (``inProgress``, ``completed``, ``interrupted``, ``failed``) or ``"lost"`` when the
@@ -138,7 +143,7 @@ class TurnState:
     started_at: float | None = None
     completed_at: float | None = None
     last_seq: int = 0
-    error_json: bytes | None = field(default=None, repr=False)
+    error_json: bytes | None = None
 
     @property
     def error(self) -> JsonValue:
@@ -146,8 +151,7 @@ class TurnState:
         return json_part(self.error_json)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ThreadState:
+class ThreadState(Quiet, frozen=True, kw_only=True):
     """One thread.
 
     ``status`` is the server's word (``idle``, ``active``, ``systemError``, ``notLoaded``), ``None`` until it was told.
@@ -165,9 +169,9 @@ class ThreadState:
     cwd: str | None = None
     diff: str | None = None
     last_seq: int = 0
-    plan_line: bytes | None = field(default=None, repr=False)
-    usage_line: bytes | None = field(default=None, repr=False)
-    goal_line: bytes | None = field(default=None, repr=False)
+    plan_line: bytes | None = None
+    usage_line: bytes | None = None
+    goal_line: bytes | None = None
 
     @property
     def plan(self) -> JsonValue:
@@ -185,8 +189,7 @@ class ThreadState:
         return json_part(self.goal_line, "goal")
 
 
-@dataclass(frozen=True, slots=True)
-class Evicted:
+class Evicted(Struct, frozen=True):
     """What the limits cost so far.
 
     ``refused`` counts messages for a new thread that found no room, because every thread that is kept runs a turn.
@@ -198,15 +201,14 @@ class Evicted:
     refused: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RuntimeState:
+class RuntimeState(Quiet, frozen=True, kw_only=True):
     """What a runtime knows, at one moment."""
 
     connection: Connection = Connection()
     threads: Mapping[str, ThreadState] = field(default_factory=lambda: NOTHING)
     pending: Mapping[str, PendingRequest] = field(default_factory=lambda: NOTHING)
     evicted: Evicted = Evicted()
-    rate_limits_line: bytes | None = field(default=None, repr=False)
+    rate_limits_line: bytes | None = None
 
     @property
     def rate_limits(self) -> JsonValue:

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import replace
 from types import MappingProxyType
 from typing import TypeGuard
+
+from msgspec.structs import replace
 
 from codex_runtime._sansio.state import Evicted, StateLimits, ThreadState
 from codex_runtime._sansio.state_nodes import ItemNode, ThreadNode, TurnNode

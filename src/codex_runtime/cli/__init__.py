@@ -22,6 +22,9 @@ def main() -> None:
         sys.stderr.write(f"error: the command line needs {' and '.join(missing)}; install with: {hint}\n")
         sys.exit(2)
 
-    from codex_runtime.cli._app import run_app
+    try:
+        from codex_runtime.cli._app import run_app
 
-    sys.exit(run_app(sys.argv[1:]))
+        sys.exit(run_app(sys.argv[1:]))
+    except KeyboardInterrupt:  # before or after the command itself, which has its own ways
+        sys.exit(130)

@@ -6,11 +6,10 @@ This file checks and hands over; the work is in one file per command. The one id
 
 from __future__ import annotations
 
-import asyncio
 import math
 import os
 import sys
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from enum import Enum
 from io import TextIOWrapper
 from typing import Annotated, Any, cast
@@ -19,6 +18,7 @@ import typer
 
 from codex_runtime import __version__
 from codex_runtime.cli._exits import ExitCode, Failure, failure_of
+from codex_runtime.cli._signals import complete
 from codex_runtime.errors import CodexError
 
 __all__ = ["app", "run_app"]
@@ -64,6 +64,10 @@ Says for each what was found and, where something is wrong, the way out. No mode
 """
 
 
+# Seconds for a word, which is about as fast as one reads.
+DEFAULT_PACE = 0.03
+
+
 class Sandbox(str, Enum):  # noqa: UP042  as old versions of typer know it
     """What commands of the agent may touch."""
 
@@ -105,7 +109,9 @@ Binary = Annotated[
 ]
 CodexHome = Annotated[
     str | None,
-    typer.Option(metavar="DIR", help="Configuration and login of codex. Else $CODEX_HOME or ~/.codex.", show_default=False),
+    typer.Option(
+        metavar="DIR", help="Configuration and login of codex. Else $CODEX_HOME or ~/.codex.", show_default=False
+    ),
 ]
 Settings = Annotated[
     list[str] | None,
@@ -142,7 +148,9 @@ def run(
     ] = None,
     sandbox: Annotated[Sandbox, typer.Option(help="What commands may touch.")] = Sandbox.READ_ONLY,
     network: Annotated[bool, typer.Option("--network", help="Let commands use the network.")] = False,
-    approve: Annotated[Approve, typer.Option(help="Who answers when the agent asks for leave: you, no, or yes.")] = Approve.ASK,
+    approve: Annotated[
+        Approve, typer.Option(help="Who answers when the agent asks for leave: you, no, or yes.")
+    ] = Approve.ASK,
     policy: Annotated[
         Policy | None, typer.Option(help="When it asks. By default on request, or never if nobody would answer.")
     ] = None,
@@ -178,7 +186,39 @@ def run(
         json=as_json,
         quiet=quiet,
     )
-    raise typer.Exit(_complete(run_turn(request)))
+    raise typer.Exit(complete(lambda signals: run_turn(request, signals)))
+
+
+@app.command(help=_DEMO_HELP, epilog=_CODES)
+def demo(
+    *,
+    yes: Annotated[
+        bool | None, typer.Option("--yes/--no", help="Answer the question of the demo for you.", show_default=False)
+    ] = None,
+    pace: Annotated[
+        float, typer.Option(metavar="SECONDS", help="How long the model takes for a word; 0 is at once.")
+    ] = DEFAULT_PACE,
+    binary: Binary = None,
+) -> None:
+    """Check the arguments of ``demo``, and play it."""
+    from codex_runtime.cli._demo import run_demo
+
+    if not 0 <= pace <= 1:
+        raise Failure(ExitCode.USAGE, "--pace: must be a number of seconds from 0 to 1")
+    raise typer.Exit(complete(lambda signals: run_demo(signals, yes=yes, pace=pace, binary=binary)))
+
+
+@app.command(help=_DOCTOR_HELP, epilog="Exit codes: 0 all is well, 1 something is wrong.")
+def doctor(
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Write the findings as JSON.")] = False,
+    codex_home: CodexHome = None,
+    binary: Binary = None,
+) -> None:
+    """Check everything."""
+    from codex_runtime.cli._doctor import run_doctor
+
+    raise typer.Exit(complete(lambda _: run_doctor(binary=binary, codex_home=codex_home, as_json=as_json)))
 
 
 def run_app(arguments: Sequence[str]) -> int:
@@ -198,7 +238,9 @@ def run_app(arguments: Sequence[str]) -> int:
 
 def _invoke(arguments: Sequence[str]) -> int:
     try:
-        code: object = typer.main.get_command(app).main(list(arguments), prog_name="codex-runtime", standalone_mode=False)
+        code: object = typer.main.get_command(app).main(
+            list(arguments), prog_name="codex-runtime", standalone_mode=False
+        )
     except Failure as failure:
         return _say(failure)
     except CodexError as error:
@@ -224,16 +266,13 @@ def _plain(error: object) -> str:
     return cast("str", cast("Any", error).format_message()).rstrip(".")
 
 
-def _complete(work: Coroutine[object, object, ExitCode]) -> ExitCode:
-    return asyncio.run(work)
-
-
 def _prompt(text: str) -> str:
-    if text == "-":
-        try:
-            text = sys.stdin.read()
-        except UnicodeDecodeError as error:
-            raise Failure(ExitCode.USAGE, "PROMPT: standard input is not UTF-8 text") from error
+    try:
+        # The bytes of an argument that are not UTF-8 come as surrogates, which cannot be encoded.
+        data = sys.stdin.buffer.read() if text == "-" else text.encode()
+        text = data.decode()
+    except UnicodeError as error:
+        raise Failure(ExitCode.USAGE, "PROMPT: is not UTF-8 text") from error
     if not text.strip():
         raise Failure(ExitCode.USAGE, "PROMPT: must not be empty")
     return text

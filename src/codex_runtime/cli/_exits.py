@@ -24,7 +24,19 @@ from codex_runtime.errors import (
 __all__ = ["ExitCode", "Failure", "failure_of"]
 
 # Settings that say where things are rather than what to do: a wrong one means that nothing can be started.
-_PLACES = {"binary", "codex_home", "command"}
+_PLACES = {"binary", "codex_home"}
+# What the setting is called on the command line.
+_NAMES = {
+    "approval_policy": "--policy",
+    "binary": "--binary",
+    "codex_home": "CODEX_HOME",
+    "cwd": "--cwd",
+    "deadline": "--timeout",
+    "effort": "--effort",
+    "model": "--model",
+    "network": "--network",
+    "prompt": "PROMPT",
+}
 
 
 class ExitCode(IntEnum):
@@ -65,15 +77,16 @@ class Failure(Exception):  # noqa: N818  it is how a command ends, not an error 
     def __init__(self, code: ExitCode, message: str) -> None:
         super().__init__(message)
         self.code = code
-        self.message = one_line(message)
+        self.message = one_line(" ".join(message.split()))
 
 
 def failure_of(error: CodexError) -> Failure:
     """Say in one line what an error of the package means for whoever typed the command."""
     text = str(error)
     match error:
-        case ConfigError(field=field):
-            return Failure(ExitCode.NOT_STARTED if field in _PLACES else ExitCode.USAGE, text)
+        case ConfigError(field=field, problem=problem):
+            code = ExitCode.NOT_STARTED if field in _PLACES else ExitCode.USAGE
+            return Failure(code, f"{_NAMES.get(field, field)}: {problem}")
         case PermissionDeniedError():
             return Failure(ExitCode.USAGE, text)
         case StartError():
@@ -89,7 +102,8 @@ def failure_of(error: CodexError) -> Failure:
 
 
 def _last_words(error: StartError) -> str:
-    """What the app server said last before it ended; that usually names the reason."""
+    """What the app server said before it ended: the error that it named, else its last line."""
     lines = error.exit.stderr_tail.strip().splitlines() if error.exit is not None else []
-    words = lines[-1].strip() if lines else ""
+    named = [line for line in lines if line.lower().startswith("error")]
+    words = (named or lines or [""])[-1].strip()
     return f": {words}" if words and words not in str(error) else ""

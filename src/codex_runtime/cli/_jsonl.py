@@ -23,8 +23,7 @@ from typing import TYPE_CHECKING, TextIO
 import msgspec
 
 from codex_runtime._sansio.display import visible_json
-from codex_runtime.client import ApprovalRequested, Event, Ticket, TurnCompleted, TurnResult
-from codex_runtime.client import OtherNotification
+from codex_runtime.client import ApprovalRequested, Event, OtherNotification, Ticket, TurnCompleted, TurnResult
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -124,7 +124,9 @@ class Answerer:
         screen.line(title, "bold yellow", mark="? ", mark_style="bold yellow")
         for text in question.details if question is not None else ():
             screen.line(text, mark=INDENT, mark_style="dim")
-        if self._keys is None and self._fixed is None and self._patient:
+        if self._fixed is not None:
+            screen.line("answered for you, as you wished", "dim", mark="  ")
+        elif self._keys is None and self._patient:
             left = ticket.deadline - asyncio.get_running_loop().time()
             screen.line(f"nobody is at a terminal to answer; it is declined in {seconds(left)}", "dim", mark="  ")
 
@@ -149,7 +151,7 @@ async def _consent(screen: Screen, keys: Keyboard, ticket: Ticket, *, can_last: 
     choices = "[y]es, [a]lways in this session, [N]o, [c]ancel the turn" if can_last else "[y]es, [N]o, [c]ancel"
     while True:
         left = ticket.deadline - asyncio.get_running_loop().time()
-        line = await _line(screen, keys, f"{choices} (no in {left:.0f} s): ")
+        line = await _line(screen, keys, f"{choices} (no in {seconds(left)}): ")
         answer = "decline" if line is None else _WORDS.get(line.strip().lower())
         if answer is not None and (can_last or answer != "accept_for_session"):
             _settle(ticket, answer, can_last=can_last)
@@ -180,7 +182,7 @@ async def _fill_in(screen: Screen, keys: Keyboard, ticket: Ticket) -> None:
 
 async def _line(screen: Screen, keys: Keyboard, prompt: str) -> str | None:
     keys.forget()
-    screen.flow(f"  {prompt}", "bold")
+    screen.prompt(f"  {prompt}")
     line = await keys.read_line()
     if line is not None:
         screen.was_typed_into()

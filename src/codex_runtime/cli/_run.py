@@ -15,6 +15,7 @@ import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 from codex_runtime._sansio.display import visible
@@ -24,7 +25,7 @@ from codex_runtime.cli._questions import Answer, Answerer, Keyboard, keyboard
 from codex_runtime.cli._screen import Screen
 from codex_runtime.cli._signals import Signals
 from codex_runtime.cli._view import TurnView, summary
-from codex_runtime.client import ApprovalPolicy, ApprovalRequested, Client, SandboxMode
+from codex_runtime.client import ApprovalPolicy, ApprovalRequested, Client, RunProfile, SandboxMode
 from codex_runtime.client._version import server_version
 from codex_runtime.errors import CodexError, RequestFailedError, TurnError
 from codex_runtime.runtime import RestartPolicy, RuntimeConfig
@@ -73,20 +74,18 @@ class Output(Protocol):
         """Take the outcome of a request that the server had."""
 
 
-async def run_turn(request: RunRequest) -> ExitCode:
+async def run_turn(request: RunRequest, signals: Signals) -> ExitCode:
     """Run one turn as asked for. Raises :class:`Failure` if it does not complete, or is not even begun."""
     run = _Run(request)
-    with Signals() as signals:
-        try:
-            await run.go(signals)
-        except Failure as failure:
-            raise run.told(failure) from failure.__cause__
-        except CodexError as error:
-            raise run.told(failure_of(error)) from error
-        except asyncio.CancelledError:
-            if signals.caught is None:
-                raise
-            raise run.told(Failure(signals.exit_code, "ended at once, with everything that was running")) from None
+    try:
+        await run.go(signals)
+    except Failure as failure:
+        raise run.told(failure) from failure.__cause__
+    except CodexError as error:
+        raise run.told(failure_of(error)) from error
+    except asyncio.CancelledError:
+        run.told(signals.failure())
+        raise
     return ExitCode.OK
 
 
@@ -103,19 +102,21 @@ class _Run:
     async def go(self, signals: Signals) -> None:
         """Start the app server, run the turn, and end both."""
         request = self._request
+        _require_folder(request.cwd)
         config = RuntimeConfig(
             binary=request.binary,
-            codex_home=request.codex_home,
+            codex_home=request.codex_home or os.environ.get("CODEX_HOME") or None,
             settings=request.settings,
             server_request_deadline=PATIENCE,
             restart=RestartPolicy(when="never"),
         )
         with keyboard(self._screen) as keys:
+            profile = self._profile(has_keys=keys is not None)
             if self._screen is not None:
                 async with self._screen.animated():
-                    await self._converse(config, keys, signals)
+                    await self._converse(config, profile, keys, signals)
             else:
-                await self._converse(config, None, signals)
+                await self._converse(config, profile, None, signals)
 
     def told(self, failure: Failure) -> Failure:
         """Tell a program that there is no result; people are told by whoever catches the failure."""
@@ -125,20 +126,22 @@ class _Run:
             self._records.write({"type": "error", "message": failure.message, "exit_code": int(failure.code)})
         return failure
 
-    async def _converse(self, config: RuntimeConfig, keys: Keyboard | None, signals: Signals) -> None:
+    async def _converse(
+        self, config: RuntimeConfig, profile: RunProfile, keys: Keyboard | None, signals: Signals
+    ) -> None:
         if self._screen is not None:
             self._screen.status("starting the app server")
-        async with Client(config) as client:
+        async with Client(config, profile=profile) as client:
             signals.on_end = lambda: _kill(client.runtime.pid)
-            await _require_login(client)
-            async with await self._session(client, has_keys=keys is not None) as session:
+            async with await self._session(client) as session:
+                await _require_login(client)
                 self._introduce(client, session)
                 await self._turn(session, keys, signals)
 
-    async def _session(self, client: Client, *, has_keys: bool) -> Session:
+    def _profile(self, *, has_keys: bool) -> RunProfile:
         request = self._request
         nobody_answers = request.approve == "never" or (request.approve == "ask" and not has_keys)
-        profile = client.profile.changed(
+        return RunProfile(
             model=request.model,
             effort=request.effort,
             sandbox=request.sandbox,
@@ -148,10 +151,13 @@ class _Run:
             approval_policy=request.policy or ("never" if nobody_answers else "on-request"),
             deadline=request.timeout,
         )
+
+    async def _session(self, client: Client) -> Session:
+        request = self._request
         try:
             if request.resume is not None:
-                return await client.resume_session(request.resume, cwd=request.cwd, profile=profile)
-            return await client.start_session(cwd=request.cwd, profile=profile)
+                return await client.resume_session(request.resume, cwd=request.cwd)
+            return await client.start_session(cwd=request.cwd)
         except RequestFailedError as error:
             raise Failure(ExitCode.USAGE, f"the session cannot start: {error.message}") from error
 
@@ -232,13 +238,21 @@ class _Interruption:
 
     def begin(self) -> None:
         if self._screen is not None:
-            self._screen.line("interrupting the turn; Ctrl-C again ends at once", "yellow", mark="! ", mark_style="yellow")
+            self._screen.line(
+                "interrupting the turn; Ctrl-C again ends at once", "yellow", mark="! ", mark_style="yellow"
+            )
         self._task = asyncio.create_task(self._turn.interrupt(), name="interrupt the turn")
 
     async def end(self) -> None:
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
+
+
+def _require_folder(cwd: str | None) -> None:
+    """Find out before anything is started."""
+    if cwd is not None and not Path(cwd).expanduser().is_dir():
+        raise Failure(ExitCode.USAGE, f"--cwd: {cwd!r} is not an existing folder")
 
 
 async def _require_login(client: Client) -> None:

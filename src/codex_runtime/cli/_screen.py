@@ -10,6 +10,7 @@ The one idea: the screen knows whether the cursor stands at the start of a line,
 from __future__ import annotations
 
 import asyncio
+import textwrap
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, TextIO
 
@@ -20,6 +21,7 @@ from rich.segment import ControlType
 from rich.text import Text
 
 from codex_runtime._sansio.display import one_line, visible
+from codex_runtime.cli._wrap import Wrapper
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
@@ -41,6 +43,8 @@ class Screen:
         self.is_terminal = self._console.is_terminal
         self.is_live = self.is_terminal and not self._console.is_dumb_terminal
         self._at_start = True
+        self._wrapper: Wrapper | None = None  # of the text that flows
+        self._flow_style = ""
         self._status = ""
         self._drawn = False
         self._frame = 0
@@ -50,7 +54,9 @@ class Screen:
         """Cells in a line."""
         return self._console.width
 
-    def line(self, text: str = "", style: str = "", *, mark: str = "", mark_style: str = "", crop: bool = False) -> None:
+    def line(
+        self, text: str = "", style: str = "", *, mark: str = "", mark_style: str = "", crop: bool = False
+    ) -> None:
         """Write one line, or several if ``text`` holds newlines, with an optional mark in front of the first.
 
         ``crop`` cuts what does not fit, instead of letting it run on in the next line.
@@ -61,18 +67,32 @@ class Screen:
             shown = self._cropped(part, self.width - cell_len(head)) if crop else part
             self._print(Text.assemble((head, mark_style or style), (shown, style)))
 
+    def paragraph(self, text: str, style: str = "", *, mark: str, mark_style: str = "") -> None:
+        """Write a text behind a mark; on a terminal it is wrapped, and stays in its column."""
+        if self.is_terminal:
+            room = max(self.width - cell_len(mark), 20)
+            text = "\n".join(textwrap.wrap(visible(text), room, break_long_words=False, break_on_hyphens=False))
+        self.line(text, style, mark=mark, mark_style=mark_style)
+
     def lines(self, lines: Iterable[tuple[str, str]], *, indent: str = "", crop: bool = True) -> None:
         """Write lines of text and style behind a dim ``indent``."""
         for text, style in lines:
             self.line(text, style, mark=indent, mark_style="dim", crop=crop)
 
     def flow(self, text: str, style: str = "") -> None:
-        """Write the next piece of a text, just behind the last one."""
+        """Write the next piece of a text, just behind the last one. On a terminal, lines are broken between words."""
         shown = visible(text)
-        if shown:
-            self._erase()
-            self._print(Text(shown, style), end="")
-            self._at_start = shown.endswith("\n")
+        if self.is_live:
+            self._flow_style = style
+            if self._wrapper is None:
+                self._wrapper = Wrapper(self.width)
+            shown = self._wrapper.feed(shown)
+        self._write(shown, style)
+
+    def prompt(self, text: str) -> None:
+        """Write what somebody is to type an answer behind."""
+        self.fresh_line()
+        self._write(text, "bold")
 
     def show(self, renderable: RenderableType) -> None:
         """Write something of rich's own, a table for instance. Its texts must be ours, or visible."""
@@ -81,6 +101,9 @@ class Screen:
 
     def fresh_line(self) -> None:
         """End the line that was begun, if one was."""
+        if self._wrapper is not None:
+            rest, self._wrapper = self._wrapper.flush(), None
+            self._write(rest, self._flow_style)
         self._erase()
         if not self._at_start:
             self._console.print()
@@ -129,8 +152,14 @@ class Screen:
 
     # -- inside --------------------------------------------------------------------------------------------------
 
+    def _write(self, text: str, style: str) -> None:
+        if text:
+            self._erase()
+            self._print(Text(text, style), end="")
+            self._at_start = text.endswith("\n")
+
     def _print(self, text: Text, *, end: str = "\n") -> None:
-        # Not wrapped by rich: the terminal does that, and what is copied from it has no newlines that nobody wrote.
+        # Not by rich: it would wrap each piece by itself.
         self._console.print(text, end=end, soft_wrap=True)
 
     def _cropped(self, text: str, room: int) -> str:

@@ -10,15 +10,30 @@ import asyncio
 import signal
 from typing import TYPE_CHECKING, Self
 
-from codex_runtime.cli._exits import ExitCode
+from codex_runtime.cli._exits import ExitCode, Failure
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
     from types import TracebackType
 
-__all__ = ["Signals"]
+__all__ = ["Signals", "complete"]
 
 _CAUGHT = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def complete(work: Callable[[Signals], Awaitable[ExitCode]]) -> ExitCode:
+    """Run a command on an event loop of its own. Raises :class:`Failure` if a signal ended it."""
+
+    async def under_signals() -> ExitCode:
+        with Signals() as signals:
+            try:
+                return await work(signals)
+            except asyncio.CancelledError:
+                if signals.caught is None:
+                    raise
+                raise signals.failure() from None
+
+    return asyncio.run(under_signals())
 
 
 class Signals:
@@ -36,7 +51,9 @@ class Signals:
 
     def __enter__(self) -> Self:
         self._task = asyncio.current_task()
-        self._taken = [number for number in _CAUGHT if signal.getsignal(number) is not signal.SIG_IGN]  # as nohup wants it
+        self._taken = [
+            number for number in _CAUGHT if signal.getsignal(number) is not signal.SIG_IGN
+        ]  # as nohup wants it
         for number in self._taken:
             asyncio.get_running_loop().add_signal_handler(number, self._on_signal, number)
         return self
@@ -47,10 +64,11 @@ class Signals:
         for number in self._taken:
             asyncio.get_running_loop().remove_signal_handler(number)
 
-    @property
-    def exit_code(self) -> ExitCode:
+    def failure(self) -> Failure:
         """What to end with after the task was cancelled."""
-        return ExitCode.INTERRUPTED if self.caught in (None, signal.SIGINT) else ExitCode.TERMINATED
+        if self.caught in (None, signal.SIGINT):
+            return Failure(ExitCode.INTERRUPTED, "interrupted; everything that was started has ended")
+        return Failure(ExitCode.TERMINATED, "terminated; everything that was started has ended")
 
     def _on_signal(self, number: signal.Signals) -> None:
         is_first, self.caught = self.caught is None, number

@@ -145,6 +145,7 @@ class TurnView:
             self._screen.status()
             self._part("says")
             self._flowing = item_id
+            text = f"· {text}" if style else text
         self._screen.flow(text, style)
 
     def _flow_all(self, item_id: str, text: str, style: str = "") -> None:
@@ -182,7 +183,9 @@ class TurnView:
 
     def _command_head(self, item_id: str, command: str) -> None:
         lines = [(text, "bold") for text in visible(command).split("\n")]
-        self._head(item_id, "$ ", "\n".join(text for text, _ in _first(lines, None if self._in_full else OUTPUT_HEAD)), "bold")
+        self._head(
+            item_id, "$ ", "\n".join(text for text, _ in _first(lines, None if self._in_full else OUTPUT_HEAD)), "bold"
+        )
 
     def _progress(self, item_id: str, text: str) -> None:
         command, since = self._running.get(item_id, ("", time.monotonic()))
@@ -214,7 +217,9 @@ class TurnView:
             moved = f" → {self._short(change.move_path)}" if change.move_path else ""
             what = _PATCH_WORDS.get(change.kind, change.kind)
             self._head(item_id, "± ", f"{what} {self._short(change.path)}{moved}  +{added} -{removed}", "bold")
-            self._screen.lines(_first(lines, None if self._in_full else PATCH_LINES), indent=INDENT, crop=not self._in_full)
+            self._screen.lines(
+                _first(lines, None if self._in_full else PATCH_LINES), indent=INDENT, crop=not self._in_full
+            )
 
     def _tool_started(self, item_id: str, name: str, arguments: object) -> None:
         self._head(item_id, "→ ", f"{name} {_json(arguments)}", "bold")
@@ -241,7 +246,9 @@ class TurnView:
 
     def _plan(self, explanation: str | None, steps: Sequence[PlanStep]) -> None:
         self._head("", "☰ ", one_line(explanation) if explanation else "plan", "bold")
-        self._screen.lines([(f"{_PLAN_MARKS.get(step.status, '·')} {one_line(step.step)}", "") for step in steps], indent="  ")
+        self._screen.lines(
+            [(f"{_PLAN_MARKS.get(step.status, '·')} {one_line(step.step)}", "") for step in steps], indent="  "
+        )
 
     def _short(self, path: str) -> str:
         try:
@@ -252,8 +259,10 @@ class TurnView:
 
 def seconds(duration: float) -> str:
     """Say how long something took."""
-    minutes, rest = divmod(duration, 60)
-    return f"{minutes:.0f} min {rest:.0f} s" if minutes else f"{duration:.1f} s"
+    if duration < 10:  # noqa: PLR2004  where tenths are worth reading
+        return f"{duration:.1f} s"
+    minutes, rest = divmod(round(duration), 60)
+    return f"{minutes} min{f' {rest} s' if rest else ''}" if minutes else f"{rest} s"
 
 
 def summary(result: TurnResult) -> str:

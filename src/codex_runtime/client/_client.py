@@ -5,15 +5,15 @@ from __future__ import annotations
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, Unpack
 
-from codex_runtime.appserver import AppServer
 from codex_runtime.client._prompt import PathLike, Prompt, RunOptions, RunProfile, folder
 from codex_runtime.client._session import Session, thread_of
-from codex_runtime.client._version import MINIMUM_VERSION, check_version
+from codex_runtime.client._version import MINIMUM_VERSION, check_version, parse_version
 from codex_runtime.errors import RemoteProtocolError
 from codex_runtime.runtime import Runtime, RuntimeConfig
 
 if TYPE_CHECKING:
     from codex_runtime._sansio.turn_result import TurnResult
+    from codex_runtime.appserver import AppServer
 
 __all__ = ["Client"]
 
@@ -33,6 +33,8 @@ class Client:
         profile: RunProfile | None = None,
         minimum_version: str | None = MINIMUM_VERSION,
     ) -> None:
+        if minimum_version is not None:
+            parse_version(minimum_version)
         self.runtime = Runtime(config)
         self.profile = profile or RunProfile()
         self._minimum_version = minimum_version
@@ -64,6 +66,8 @@ class Client:
     @property
     def app_server(self) -> AppServer:
         """Every method of the app server as a typed coroutine."""
+        from codex_runtime.appserver import AppServer  # 172 methods, for those who want them
+
         return AppServer(self.runtime)
 
     async def start_session(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, Unpack
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from codex_runtime._sansio import permissions
 from codex_runtime._sansio.envelope import JsonValue
@@ -27,29 +28,25 @@ PathLike: TypeAlias = str | os.PathLike[str]
 MAX_INPUT = 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class File:
+class File(Struct, frozen=True):
     """A file or folder for the agent to look at, mentioned in the prompt as ``@path``."""
 
     path: PathLike
 
 
-@dataclass(frozen=True, slots=True)
-class Image:
+class Image(Struct, frozen=True):
     """An image at an address."""
 
     url: str
 
 
-@dataclass(frozen=True, slots=True)
-class LocalImage:
+class LocalImage(Struct, frozen=True):
     """An image in a file."""
 
     path: PathLike
 
 
-@dataclass(frozen=True, slots=True)
-class Skill:
+class Skill(Struct, frozen=True):
     """A skill to use: its name and the path of its ``SKILL.md``."""
 
     name: str
@@ -85,8 +82,7 @@ class RunOptions(TurnOptions, total=False):
     ephemeral: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunProfile:
+class RunProfile(Struct, frozen=True, kw_only=True):
     """Options of a session or of a single turn. The defaults are the safe ones.
 
     - ``model``, ``effort``, ``summary``: ``None`` leaves them to the server's configuration.
@@ -135,11 +131,10 @@ class RunProfile:
 
     def changed(self, **options: Unpack[RunOptions]) -> RunProfile:
         """Return a profile with some options replaced. Raises :class:`ConfigError` for a name that is none."""
-        known = {option.name for option in dataclasses.fields(self)}
         for name in options:
-            if name not in known:
-                raise ConfigError(name, f"is not an option; there are {', '.join(sorted(known))}")
-        return dataclasses.replace(self, **options) if options else self
+            if name not in self.__struct_fields__:
+                raise ConfigError(name, f"is not an option; there are {', '.join(sorted(self.__struct_fields__))}")
+        return replace(self, **options) if options else self
 
     @property
     def effective_approval_policy(self) -> ApprovalPolicy:

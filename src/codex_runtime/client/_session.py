@@ -11,6 +11,7 @@ from codex_runtime.client._turn import Turn
 from codex_runtime.errors import (
     CodexError,
     ConfigError,
+    ConnectionLostError,
     RemoteProtocolError,
     RequestFailedError,
     SessionBusyError,
@@ -46,8 +47,9 @@ class Session:
         self.cwd = cwd
         self.profile = profile
         self._turn: Turn | None = None
+        self._loose: str | None = None
         self._ran = has_run
-        self._closed: CodexError | None = None
+        self._closed: str | None = None
         runtime.on_restart(self, self._reattach)
 
     async def __aenter__(self) -> Self:
@@ -82,7 +84,8 @@ class Session:
         """Run one turn to its end and return the result. Options as in :meth:`stream`.
 
         Raises a :class:`TurnError` with the partial result if the turn does not complete. Cancelling interrupts the turn
-        on the server.
+        on the server. With ``approvals="stream"`` there is no reader to ask: every approval is declined at once, unless
+        the runtime has somebody to answer.
         """
         async with self._prepare(prompt, options, keep_events=False) as turn:
             return await turn.finish()
@@ -98,9 +101,11 @@ class Session:
         Idempotent. Never raises for what the server thinks of it.
         """
         if self._closed is None:
+            self._shut("the session is closed")
             if self._turn is not None:
                 await self._turn.interrupt()
-            self._shut(SessionClosedError("the session is closed"))
+            if not archive and self.runtime.connection.phase != "running":
+                return  # no server follows the thread, and the next one will not be told to
             try:
                 await self.runtime.request(
                     "thread/archive" if archive else "thread/unsubscribe", {"threadId": self.thread_id}, deadline=5.0
@@ -120,9 +125,21 @@ class Session:
 
     def end(self, turn: Turn) -> None:
         """Note that a turn is over."""
-        self._ran = self._ran or turn.turn_id is not None
+        # What a lost turn leaves on disk, if anything, is found out when the thread is resumed.
+        self._ran = self._ran or (turn.turn_id is not None and turn.result.status != "lost")
         if self._turn is turn:
             self._turn = None
+            self._loose = turn.turn_id if turn.may_run_on else None
+
+    @property
+    def loose_turn(self) -> str | None:
+        """The turn before, if it was given up and the server may still run it."""
+        return self._loose
+
+    def require_thread(self) -> str:
+        """Return the thread's id. Raises :class:`SessionClosedError`."""
+        self._require_open()
+        return self.thread_id
 
     # -- inside ----------------------------------------------------------------------------------------------------
 
@@ -141,24 +158,33 @@ class Session:
         )
 
     async def _reattach(self, request: Request) -> None:
+        try:
+            self.thread_id = await self._bring_back(request)
+        except ConnectionLostError:
+            raise  # this server died too; the next one is asked again
+        except CodexError:
+            self._shut("the thread could not be resumed after a restart of the app server")
+            raise
+
+    async def _bring_back(self, request: Request) -> str:
         params = self.profile.thread_params(self.cwd)
         try:
             await request("thread/resume", {"threadId": self.thread_id, "excludeTurns": True, **params})
         except RequestFailedError as error:
-            if NO_ROLLOUT not in error.message or (self._ran and self.profile.ephemeral):
-                self._shut(SessionClosedError("the thread could not be resumed after a restart of the app server"))
+            if NO_ROLLOUT not in error.message or self._ran:
                 raise
             if self.profile.ephemeral:
                 params["ephemeral"] = True
-            self.thread_id = thread_of("thread/start", await request("thread/start", params))["id"]
+            return str(thread_of("thread/start", await request("thread/start", params))["id"])
+        return self.thread_id
 
-    def _shut(self, error: SessionClosedError) -> None:
-        self._closed = error
+    def _shut(self, why: str) -> None:
+        self._closed = why
         self.runtime.on_restart(self, None)
 
     def _require_open(self) -> None:
         if self._closed is not None:
-            raise SessionClosedError(str(self._closed))
+            raise SessionClosedError(self._closed)
 
 
 def thread_of(method: str, reply: JsonValue) -> Mapping[str, JsonValue]:

@@ -21,6 +21,8 @@ from codex_runtime.errors import (
     LocalProtocolError,
     RemoteProtocolError,
     RequestFailedError,
+    RequestTimeoutError,
+    SessionBusyError,
     TurnFailedError,
     TurnInterruptedError,
     TurnLostError,
@@ -29,6 +31,7 @@ from codex_runtime.errors import (
 from codex_runtime.runtime import Ticket
 
 if TYPE_CHECKING:
+    from codex_runtime._io.clock import Cancellable
     from codex_runtime._sansio.envelope import Envelope, JsonValue
     from codex_runtime.client._prompt import Approvals
     from codex_runtime.client._session import Session
@@ -70,11 +73,15 @@ class Turn:
         self._reducer = TurnReducer(session.thread_id)
         self._buffer: TurnBuffer[Event] = TurnBuffer()
         self._waiters: list[asyncio.Future[None]] = []
-        self._over = asyncio.Event()
+        self._over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._lost: ConnectionLostError | None = None
-        self._timed_out = False
+        self._asking: asyncio.Task[None] | None = None
         self._timeout: asyncio.Task[None] | None = None
-        self._entered = False
+        self._timer: Cancellable | None = None
+        self._stop_listening: Callable[[], None] | None = None
+        self._announced: str | None = None
+        self._early_tickets: list[Event] = []
+        self._given_up = False
 
     @property
     def thread_id(self) -> str:
@@ -96,22 +103,33 @@ class Turn:
         """What has come of the turn so far; exact and final once it is over."""
         return self._reducer.partial()
 
+    @property
+    def may_run_on(self) -> bool:
+        """True if we gave the turn up before the server told its end."""
+        return self._given_up
+
     async def __aenter__(self) -> Self:
-        """Start the turn."""
-        if self._entered:
+        """Start the turn.
+
+        Raises :class:`SessionBusyError` if another turn runs, and :class:`RequestFailedError` if the server refuses this
+        one. If its deadline passes or the server dies before the turn has begun, it is over at once, with that result.
+        """
+        if self._asking is not None:
             raise LocalProtocolError("a turn runs only once; call session.stream() again")
-        self._entered = True
         self._session.begin(self)
-        stop_listening = self._runtime.listen(self.thread_id, self)
-        self._stop = stop_listening
-        timer = None
         if self._deadline is not None:
-            timer = self._clock.call_at(self._clock.monotonic() + self._deadline, self._expire)
-        self._timer = timer
+            self._timer = self._clock.call_at(self._clock.monotonic() + self._deadline, self._expire)
+        # A task of its own, so that a cancelled caller can still learn which turn it has to interrupt.
+        self._asking = asyncio.get_running_loop().create_task(self._ask(), name="start a turn")
         try:
-            await self._start()
+            await asyncio.wait([self._asking, self._over], return_when=asyncio.FIRST_COMPLETED)
+            if not self.is_over:
+                self._asking.result()
+        except asyncio.CancelledError:
+            await self._end()
+            raise
         except BaseException:
-            self._release()
+            await self._close()
             raise
         return self
 
@@ -119,16 +137,7 @@ class Turn:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """End the turn, if it still runs."""
-        try:
-            if not self.is_over:
-                await self._interrupt()
-        finally:
-            if not self.is_over:
-                self._push(self._reducer.end("interrupted"))
-            self._release()
-            if self._timeout is not None and self._timeout is not asyncio.current_task():
-                self._timeout.cancel()
-                await asyncio.wait([self._timeout])
+        await self._end()
 
     def __aiter__(self) -> Self:
         """Iterate over the events."""
@@ -162,21 +171,21 @@ class Turn:
         :class:`TurnLostError`, each with the partial result. Events that nobody read are kept for whoever still iterates.
         """
         self._require_entered()
-        await self._over.wait()
+        await asyncio.wait([self._over])
         return self._outcome(self._reducer.partial())
 
     async def interrupt(self) -> TurnResult:
         """Stop the turn on the server and wait for its end, within a grace. Returns what had come of it."""
         self._require_entered()
         if not self.is_over:
-            await self._interrupt()
-            if not self.is_over:
-                self._push(self._reducer.end("interrupted"))
+            await self._stop()
         return self._reducer.partial()
 
     async def steer(self, text: str) -> None:
         """Say something more to the running turn. Raises :class:`RequestFailedError` if it is already over."""
         self._require_entered()
+        if self.turn_id is None:
+            raise LocalProtocolError("the turn has not begun")
         message = [{"type": "text", "text": text}]
         params = {"threadId": self.thread_id, "input": message, "expectedTurnId": self.turn_id}
         await self._runtime.request("turn/steer", params)
@@ -185,18 +194,23 @@ class Turn:
 
     def envelope(self, envelope: Envelope) -> None:
         """Fold a message of the thread."""
+        if self.turn_id is None and envelope.method == "turn/started":
+            self._announced = envelope.turn_id
         if events := self._reducer.apply(envelope):
             self._push(events)
 
     def ticket(self, ticket: Ticket) -> bool:
         """Show a server request of this turn to the reader, and have it answered as the caller wished."""
-        if ticket.turn_id is not None and self.turn_id is not None and ticket.turn_id != self.turn_id:
+        # A request may be read together with the reply that names the turn, but never before the turn's start is told.
+        if self.is_over or ticket.turn_id not in (None, self.turn_id or self._announced):
             return False
-        self._push([ApprovalRequested(ticket)])
+        if self.turn_id is None:
+            self._early_tickets.append(ApprovalRequested(ticket))
+        else:
+            self._push([ApprovalRequested(ticket)])
         match self._approvals:
             case "stream":
-                if not self._keep_events:
-                    return False
+                return self._keep_events
             case "decline":
                 return False
             case "accept":
@@ -210,90 +224,175 @@ class Turn:
     def lost(self, error: ConnectionLostError) -> None:
         """End the turn: its server is gone."""
         self._lost = error
-        self._push(self._reducer.end("lost", TurnFault(str(error), kind="connectionLost")))
+        # One that has not begun is told by the answer to turn/start, which may yet go to the next server.
+        if self.turn_id is not None:
+            self._end_as_lost(error)
 
-    # -- inside ----------------------------------------------------------------------------------------------------
+    # -- the start -------------------------------------------------------------------------------------------------
 
-    async def _start(self) -> None:
-        # A task of its own, so that a cancelled caller can still learn which turn it has to interrupt.
-        request = asyncio.get_running_loop().create_task(self._runtime.request("turn/start", self._params()))
-        try:
-            reply = await asyncio.shield(request)
-        except asyncio.CancelledError:
-            await self._abandon(request)
-            raise
-        self._begin(reply)
+    async def _ask(self) -> None:
+        """Have the server begin the turn."""
+        seconds = self._runtime.config.request_deadline
+        until = self._clock.monotonic() + seconds
+        while True:
+            await self._wait_ready(until)
+            thread_id = self._session.require_thread()
+            if (left := until - self._clock.monotonic()) <= 0:
+                raise RequestTimeoutError("turn/start", seconds)
+            self._listen(thread_id)
+            try:
+                reply = await self._runtime.request("turn/start", self._params(), deadline=left)
+            except RequestFailedError:
+                if thread_id == self._session.thread_id:
+                    raise
+                # While it waited in line, the server was restarted and the thread began afresh under another id.
+            except ConnectionLostError as error:
+                if self._lost is None:
+                    raise
+                self._end_as_lost(error)
+                break
+            except RequestTimeoutError:
+                if self._runtime.connection.phase == "running":
+                    await self._interrupt_once("", GRACE)
+                raise
+            else:
+                await self._begin(reply)
+                break
 
-    async def _abandon(self, request: asyncio.Task[JsonValue]) -> None:
-        await asyncio.wait([request], timeout=GRACE)
-        if not request.done():
-            request.cancel()
-        elif not request.cancelled() and request.exception() is None:
-            self._begin(request.result())
-            if not self.is_over:
-                await self._interrupt()
+    async def _wait_ready(self, until: float) -> None:
+        if self._runtime.connection.phase != "running":
+            ready = asyncio.get_running_loop().create_task(self._runtime.wait_ready())
+            try:
+                await self._first(ready, until=until)
+                if ready.done():
+                    ready.result()
+            finally:
+                ready.cancel()
 
-    def _begin(self, reply: JsonValue) -> None:
+    def _listen(self, thread_id: str) -> None:
+        if self._stop_listening is not None:
+            self._stop_listening()
+        if thread_id != self._reducer.thread_id:
+            self._reducer = TurnReducer(thread_id)
+        self._stop_listening = self._runtime.listen(thread_id, self)
+
+    async def _begin(self, reply: JsonValue) -> None:
         turn = reply.get("turn") if isinstance(reply, dict) else None
         turn_id = turn.get("id") if isinstance(turn, dict) else None
         if not isinstance(turn_id, str):
             raise RemoteProtocolError("turn/start: the result has no turn id")
-        self._push(self._reducer.begin(turn_id))
+        if turn_id == self._session.loose_turn:
+            # A busy thread does not refuse a turn, it takes it for a remark on the one that runs.
+            await self._interrupt_once(turn_id, GRACE)
+            raise SessionBusyError(
+                "the server still ran the turn before, which had ignored its interruption; try again"
+            )
+        self._push([*self._reducer.begin(turn_id), *self._early_tickets])
 
-    async def _interrupt(self) -> None:
-        """Ask the server to stop the turn until it does, or the grace is over."""
+    # -- the end ---------------------------------------------------------------------------------------------------
+
+    async def _end(self) -> None:
+        try:
+            if not self.is_over:
+                await self._stop()
+        finally:
+            await self._close()
+
+    async def _stop(self) -> None:
+        """Have the server stop the turn, and end it on our side if that does not happen within the grace."""
         until = self._clock.monotonic() + GRACE
-        params = {"threadId": self.thread_id, "turnId": self.turn_id}
-        while not self.is_over and (left := until - self._clock.monotonic()) > 0:
-            try:
-                await self._runtime.request("turn/interrupt", params, deadline=left)
-                break
-            except RequestFailedError:
-                # Accepted but not started yet, or just over: only a little patience tells which.
-                await self._wait_over(RACE_PAUSE)
-            except CodexError:
-                # No answer, or no server. The end of the turn is told by its own message, if at all.
-                break
-        await self._wait_over(until - self._clock.monotonic())
+        asking = self._asking
+        if asking is not None and not asking.done():
+            # With no server to talk to, nothing was asked yet.
+            if is_asked := self._runtime.connection.phase == "running":
+                await self._first(asking, self._over, until=until)
+            if not asking.done():
+                asking.cancel()
+                await asyncio.wait([asking])
+                if is_asked and self.turn_id is None:
+                    # It may begin all the same. Without an id, the server takes whichever turn there is.
+                    await self._interrupt_once("", GRACE)
+        if self.turn_id is not None:
+            await self._interrupt(self.turn_id, until)
+        self._give_up()
 
-    async def _wait_over(self, seconds: float) -> None:
-        if seconds > 0 and not self.is_over:
-            over = asyncio.get_running_loop().create_task(self._over.wait())
-            await asyncio.wait([over], timeout=seconds)
-            over.cancel()
+    async def _interrupt(self, turn_id: str, until: float) -> None:
+        """Ask the server to stop the turn until it does, or the time is over."""
+        while not self.is_over and (left := until - self._clock.monotonic()) > 0:
+            if await self._interrupt_once(turn_id, left):
+                break
+            # Accepted but not started yet, or just over: only a little patience tells which.
+            await self._first(self._over, until=min(until, self._clock.monotonic() + RACE_PAUSE))
+        await self._first(self._over, until=until)
+
+    async def _interrupt_once(self, turn_id: str, seconds: float) -> bool:
+        """Ask the server to stop the turn. False: it says that there is none."""
+        params = {"threadId": self.thread_id, "turnId": turn_id}
+        asking = self._runtime.request("turn/interrupt", params, deadline=seconds)
+        request = asyncio.get_running_loop().create_task(asking, name="interrupt a turn")
+        try:
+            # A turn that just ended was interrupted by somebody else: the server may then never answer.
+            await asyncio.wait([request, self._over], return_when=asyncio.FIRST_COMPLETED)
+            if request.done():
+                request.result()
+        except RequestFailedError:
+            return False
+        except CodexError:
+            # No answer, or no server. The end of the turn is told by its own message, if at all.
+            return True
+        finally:
+            request.cancel()
+        return True
 
     def _expire(self) -> None:
         if not self.is_over:
-            self._timed_out = True
             self._reducer.interrupted_as = "timed_out"
-            self._timeout = asyncio.get_running_loop().create_task(self._time_out(), name="interrupt a late turn")
+            self._timeout = asyncio.get_running_loop().create_task(self._stop(), name="interrupt a late turn")
 
-    async def _time_out(self) -> None:
-        if self.turn_id is not None:
-            await self._interrupt()
+    def _give_up(self) -> None:
         if not self.is_over:
-            self._push(self._reducer.end("timed_out"))
+            self._given_up = True
+            self._push(self._reducer.end(self._reducer.interrupted_as))
+
+    def _end_as_lost(self, error: ConnectionLostError) -> None:
+        self._push(self._reducer.end("lost", TurnFault(str(error), kind="connectionLost")))
+
+    async def _close(self) -> None:
+        """Let go of everything."""
+        self._give_up()
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._stop_listening is not None:
+            self._stop_listening()
+        self._session.end(self)
+        tasks = [task for task in (self._asking, self._timeout) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+
+    # -- inside ----------------------------------------------------------------------------------------------------
+
+    async def _first(self, *waits: asyncio.Future[None], until: float) -> None:
+        """Wait until one of these is done, or the time has come."""
+        late: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        timer = self._clock.call_at(until, _wake, late)
+        try:
+            await asyncio.wait([*waits, late], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            timer.cancel()
 
     def _push(self, events: Sequence[Event]) -> None:
         for event in events:
             if self._keep_events:
                 self._buffer.push(event)
             if event.__class__ is TurnCompleted:
-                self._over.set()
-        if self._waiters:
-            waiters, self._waiters = self._waiters, []
-            for waiter in waiters:
-                if not waiter.done():
-                    waiter.set_result(None)
-
-    def _release(self) -> None:
-        self._stop()
-        if self._timer is not None:
-            self._timer.cancel()
-        self._session.end(self)
+                _wake(self._over)
+        waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            _wake(waiter)
 
     def _require_entered(self) -> None:
-        if not self._entered:
+        if self._asking is None:
             raise LocalProtocolError("the turn is not running: use it as `async with session.stream(...) as turn`")
 
     def _outcome(self, result: TurnResult) -> TurnResult:
@@ -308,3 +407,8 @@ class Turn:
                 raise TurnLostError(f"the turn was lost: {self._lost}", result) from self._lost
             case _:
                 raise TurnInterruptedError("the turn was interrupted", result)
+
+
+def _wake(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)

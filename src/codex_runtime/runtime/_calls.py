@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from codex_runtime._sansio.peer import refusal_of
 from codex_runtime.errors import (
     CodexError,
-    LocalProtocolError,
     OverloadedError,
     RemoteProtocolError,
     RequestFailedError,
@@ -39,9 +38,12 @@ CallKind: TypeAlias = Literal["greeting", "request", "notification"]
 
 
 class Call:
-    """One request or notification on its way. ``future`` gets the response, or ``None`` once a notification is out."""
+    """One request or notification on its way. ``future`` gets the response, or ``None`` once a notification is out.
 
-    __slots__ = ("future", "kind", "link", "method", "params", "request_id", "timer")
+    ``at_once`` gets the response too, inside the dispatch, before anything that follows it is looked at.
+    """
+
+    __slots__ = ("at_once", "future", "kind", "link", "method", "params", "request_id", "timer")
 
     def __init__(self, kind: CallKind, method: str, params: object, future: asyncio.Future[Envelope | None]) -> None:
         self.kind = kind
@@ -51,6 +53,7 @@ class Call:
         self.link: Link[Call] | None = None
         self.request_id = 0
         self.timer: Cancellable | None = None
+        self.at_once: Callable[[Envelope], None] | None = None
 
 
 class Calls:
@@ -79,7 +82,14 @@ class Calls:
         return len(self._line)
 
     async def run(
-        self, kind: CallKind, method: str, params: object, seconds: float, *, on: Link[Call] | None = None
+        self,
+        kind: CallKind,
+        method: str,
+        params: object,
+        seconds: float,
+        *,
+        on: Link[Call] | None = None,
+        at_once: Callable[[Envelope], None] | None = None,
     ) -> Envelope | None:
         """Carry one call through. ``on`` names a link that is not ready for everyone yet, and skips the line.
 
@@ -88,6 +98,7 @@ class Calls:
         if self._closed is not None:
             raise self._closed()
         call = Call(kind, method, params, asyncio.get_running_loop().create_future())
+        call.at_once = at_once
         call.timer = self._clock.call_at(self._clock.monotonic() + seconds, self._expire, call, seconds)
         try:
             if on is not None:
@@ -111,7 +122,7 @@ class Calls:
             if not call.future.done():
                 try:
                     self._send(call, link)
-                except LocalProtocolError as error:
+                except Exception as error:  # noqa: BLE001  # it goes to the one whose call it is, not to who made room
                     call.future.set_exception(error)
 
     def settle(self, answered: list[tuple[Call, Envelope]]) -> None:

@@ -3,9 +3,10 @@
 There is no ``await`` between the pipe and the subscribers, so wire order is number order, state order and delivery
 order. The work is done per read, not per event::
 
-    stamp  →  state  →  turns  →  publish  →  settle
+    stamp  →  state  →  publish  →  turns  →  settle
 
-Settling comes last: when ``await request()`` returns, state and subscribers already hold all that came before.
+Settling comes last: when ``await request()`` returns, state and subscribers already hold all that came before. Turns come
+after publishing because they may write, and what they write has a later number.
 """
 
 from __future__ import annotations
@@ -64,6 +65,7 @@ class Dispatch:
         self._settle = settle
         self._listeners: dict[str, tuple[ThreadListener, ...]] = {}
         self._next_seq = 0
+        self._unpublished = 0  # bytes of the lines that are still to be completed, roughly
 
     def listen(self, thread_id: str, listener: ThreadListener) -> Callable[[], None]:
         """Follow a thread. Returns the function that ends it."""
@@ -106,16 +108,18 @@ class Dispatch:
     def _accept(self, link: Link[Call], received: Received[Call], size: int) -> None:
         envelopes = received.envelopes
         counters = self._counters
+        self._unpublished += size
         if envelopes:
             self._next_seq += len(envelopes)
             counters.messages += len(envelopes)
             if self._projection is not None:
                 self._projection.fold(envelopes)
+            # Of an over-long line only the head is kept, so there the bytes that were read say nothing.
+            weight = sum([len(envelope.raw) for envelope in envelopes]) if received.too_long else self._unpublished
+            self._unpublished = 0
+            self._fanout.publish(envelopes, weight)
             if self._listeners:
                 self._tell_listeners(envelopes)
-            if len(self._desk):
-                self._desk.observe(envelopes)
-            self._fanout.publish(envelopes, size)
         if received.malformed or received.too_long or received.late:
             counters.malformed += received.malformed
             counters.too_long += received.too_long
@@ -123,6 +127,8 @@ class Dispatch:
         for asked in received.asked:
             listeners = self._listeners.get(asked.thread_id or "", ())
             self._desk.open(link, asked, tuple(listener.ticket for listener in listeners))
+        if envelopes and len(self._desk):
+            self._desk.observe(envelopes)
         if received.answered:
             self._settle(received.answered)
 

@@ -29,6 +29,7 @@ from codex_runtime.errors import (
     LocalProtocolError,
     OverloadedError,
     RemoteProtocolError,
+    RequestTimeoutError,
     RuntimeClosedError,
     RuntimeDeadError,
 )
@@ -48,6 +49,7 @@ __all__ = ["Request", "Runtime", "ServerInfo"]
 Request: TypeAlias = Callable[[str, object], Awaitable[JsonValue]]
 Reattach: TypeAlias = Callable[[Request], Awaitable[None]]
 
+NOT_OPEN = "the runtime is not open: use it as `async with Runtime(...)`"
 # The first pause before an overloaded request is tried again, in seconds; it doubles each time.
 OVERLOAD_PAUSE = 0.05
 
@@ -77,7 +79,7 @@ class Runtime:
         self._counters = Counters()
         self.clock = self._clock = config.clock or LoopClock()
         self._projection = Projection(config.state_limits) if config.state else None
-        self._fanout = Fanout(on_block=self._hold, patience=config.block_patience)
+        self._fanout = Fanout(clock=self._clock, on_block=self._hold, patience=config.block_patience)
         self._desk = Desk(
             clock=self._clock,
             counters=self._counters,
@@ -100,6 +102,7 @@ class Runtime:
             settle=self._calls.settle,
         )
         self._reattachments: dict[object, Reattach] = {}
+        self._reattaching: set[asyncio.Task[None]] = set()
         self._link: Link[Call] | None = None
         self._held = False
         self._connection = Connection("starting", 0, None)
@@ -140,7 +143,7 @@ class Runtime:
         )
         started: asyncio.Future[None] = loop.create_future()
         self._supervision = loop.create_task(supervisor.run(started), name="codex-runtime supervisor")
-        self._supervision.add_done_callback(lambda _: started.cancel())
+        self._supervision.add_done_callback(lambda _: _give_up(started))
         try:
             await asyncio.shield(started)
         except BaseException:
@@ -162,8 +165,10 @@ class Runtime:
         while self._connection.phase != "running":
             if self._dead is not None:
                 raise self._gone()
-            if self._closing is not None or self._changed is None:
+            if self._closing is not None:
                 raise RuntimeClosedError("the runtime is closed")
+            if self._changed is None:
+                raise LocalProtocolError(NOT_OPEN)
             await self._changed.wait()
 
     @property
@@ -197,11 +202,7 @@ class Runtime:
         Raises :class:`RequestFailedError` (:class:`OverloadedError` if there was no room), :class:`RequestTimeoutError`,
         :class:`ConnectionLostError` or, if the params cannot be sent, :class:`LocalProtocolError`.
         """
-        envelope = await self._respond(method, params, deadline)
-        try:
-            return loads(bytes(envelope.result)) if bytes(envelope.result) else None
-        except (ValueError, RecursionError, msgspec.MsgspecError):
-            raise RemoteProtocolError(f"{method}: the result cannot be decoded") from None
+        return self._decoded(method, await self._respond(method, params, deadline))
 
     async def request_raw(self, method: str, params: object = None, *, deadline: float | None = None) -> msgspec.Raw:
         """As :meth:`request`, but return the result as the JSON text that came."""
@@ -324,8 +325,6 @@ class Runtime:
     async def greet(self, link: Link[Call]) -> None:
         """Greet a new server."""
         self._link = link
-        if self._held:
-            link.transport.pause_reading()
         self._set_connection(Connection("handshaking", link.generation, None))
         config = self.config
         capabilities: dict[str, object] = {"experimentalApi": True} if config.experimental_api else {}
@@ -341,23 +340,44 @@ class Runtime:
         self._write(link, link.peer.greeted())
 
     async def reattach(self, link: Link[Call]) -> None:
-        """Let sessions find their threads again. One that fails is on its own."""
-        if not self._reattachments:
-            return
+        """Let sessions find their threads again. One that fails, or that takes too long, is on its own."""
+        # These calls skip the line, and so its bound: the server loses requests above some number.
+        room = asyncio.Semaphore(self.config.max_in_flight)
 
         async def request(method: str, params: object) -> JsonValue:
-            seconds = self.config.request_deadline
-            response = await self._calls.run("request", method, params, seconds, on=link)
-            return loads(bytes(outcome_of(method, _response(response)).result))
+            async with room:
+                return self._decoded(method, await self._respond(method, params, None, on=link))
 
-        results = await asyncio.gather(
-            *(back(request) for back in list(self._reattachments.values())), return_exceptions=True
-        )
-        self._counters.guest_errors += sum(isinstance(result, Exception) for result in results)
+        async def bring(back: Reattach) -> None:
+            try:
+                await back(request)
+            except Exception:  # noqa: BLE001  # a guest's fault stays the guest's
+                self._counters.guest_errors += link.alive
+
+        if not self._reattachments:
+            return
+        loop = asyncio.get_running_loop()
+        tasks = [loop.create_task(bring(back), name="reattach") for back in self._reattachments.values()]
+        self._reattaching.update(tasks)
+        for task in tasks:
+            task.add_done_callback(self._reattaching.discard)
+        over: asyncio.Future[None] = loop.create_future()
+        timer = self._clock.call_at(self._clock.monotonic() + self.config.start_deadline, _wake, over)
+        link.lost.add_done_callback(lambda _: _wake(over))
+        asyncio.gather(*tasks, return_exceptions=True).add_done_callback(lambda _: _wake(over))
+        try:
+            await over
+            self._counters.guest_errors += sum(not task.done() for task in tasks) if link.alive else 0
+        finally:
+            timer.cancel()
+            for task in tasks:
+                task.cancel()
 
     def ready(self, link: Link[Call], previous: Exit | None) -> None:
         """Open the new server to everyone."""
         self._set_connection(Connection("running", link.generation, None))
+        if self._held:
+            link.transport.pause_reading()
         self._calls.link = link
         self._calls.pump()
         if previous is not None:
@@ -366,6 +386,7 @@ class Runtime:
 
     def lost(self, link: Link[Call], ended: Exit) -> None:
         """Fail what the server leaves behind."""
+        was_ready = self._calls.link is link
         self._calls.link = None
         self._dispatch.end_of_data(link)
 
@@ -379,30 +400,37 @@ class Runtime:
         self._desk.withdraw_all("the app server is gone")
         if self._projection is not None:
             self._projection.end_generation()
-        self._dispatch.lost(error())
+        if was_ready:
+            # Who follows a thread lost nothing by a server that nobody could use yet.
+            self._dispatch.lost(error())
 
     def restarting(self, generation: int, cause: str) -> None:
         """Note that another server will come."""
         self._set_connection(Connection("restarting", generation, cause))
 
-    def dead(self, generation: int, ended: Exit, reason: str) -> None:
+    def dead(self, error: RuntimeDeadError) -> None:
         """Tell everyone that no server will come."""
-        text = f"the app server ended ({ended.describe()}) and is not started again: {reason}"
-        self._dead = RuntimeDeadError(text, generation=generation, exit=ended)
-        self._set_connection(Connection("dead", generation, text))
+        self._dead = error
+        generation = self.generation if error.generation is None else error.generation
+        self._set_connection(Connection("dead", generation, str(error)))
         self._calls.close(self._gone)
-        self._desk.withdraw_all("the app server is gone")
-        self._fanout.close(self._gone())
+        self._desk.end(self._gone, "the app server is gone")
+        self._fanout.close(self._gone)
         self._tell(self.config.on_dead, self._gone())
 
     # -- inside ----------------------------------------------------------------------------------------------------
 
-    async def _respond(self, method: str, params: object, deadline: float | None) -> Envelope:
-        seconds = self._seconds(deadline)
+    async def _respond(
+        self, method: str, params: object, deadline: float | None, *, on: Link[Call] | None = None
+    ) -> Envelope:
+        total = seconds = self._seconds(deadline)
         until = self._clock.monotonic() + seconds
         for attempt in range(self.config.overload_retries + 1):
             try:
-                return outcome_of(method, _response(await self._calls.run("request", method, params, seconds)))
+                return outcome_of(method, _response(await self._calls.run("request", method, params, seconds, on=on)))
+            except RequestTimeoutError:
+                self._counters.requests_failed += 1
+                raise RequestTimeoutError(method, total) from None
             except OverloadedError:
                 pause = OVERLOAD_PAUSE * 2**attempt * (0.5 + random.random())  # noqa: S311  # spreads retries; not a secret
                 seconds = until - self._clock.monotonic() - pause
@@ -416,12 +444,19 @@ class Runtime:
                 raise
         raise AssertionError("unreachable")  # pragma: no cover
 
+    def _decoded(self, method: str, envelope: Envelope) -> JsonValue:
+        try:
+            return loads(bytes(envelope.result)) if bytes(envelope.result) else None
+        except (ValueError, RecursionError, msgspec.MsgspecError):
+            self._counters.requests_failed += 1
+            raise RemoteProtocolError(f"{method}: the result cannot be decoded") from None
+
     def _seconds(self, deadline: float | None) -> float:
         seconds = self.config.request_deadline if deadline is None else deadline
         if not seconds > 0:
             raise ConfigError("deadline", "must be a number of seconds above 0")
-        if self._supervision is None:
-            raise LocalProtocolError("the runtime is not open: use it as `async with Runtime(...)`")
+        if self._supervision is None and self._closing is None:
+            raise LocalProtocolError(NOT_OPEN)
         return seconds
 
     def _write(self, link: Link[Call], line: bytes) -> None:
@@ -429,12 +464,13 @@ class Runtime:
         self._dispatch.sent(link, line)
 
     def _hold(self, hold: bool) -> None:  # noqa: FBT001  # a callback of the fan-out
+        # A server that is on its way up or out must be heard: it would end in neither.
         self._held = hold
-        if self._link is not None and self._link.alive:
+        if (link := self._calls.link) is not None:
             if hold:
-                self._link.transport.pause_reading()
+                link.transport.pause_reading()
             else:
-                self._link.transport.resume_reading()
+                link.transport.resume_reading()
 
     def _set_connection(self, connection: Connection) -> None:
         self._connection = connection
@@ -448,7 +484,9 @@ class Runtime:
         dead = self._dead
         if dead is None:
             raise AssertionError("the runtime lives")
-        return RuntimeDeadError(str(dead), generation=dead.generation, exit=dead.exit)
+        error = RuntimeDeadError(str(dead), generation=dead.generation, exit=dead.exit)
+        error.__cause__ = dead.__cause__
+        return error
 
     def _tell(self, callback: Callable[..., object] | None, value: object) -> None:
         if callback is not None:
@@ -477,6 +515,7 @@ class Runtime:
         )
 
     async def _close(self) -> None:
+        self._hold(False)
         if self._dead is None:
             self._set_connection(Connection("closing", self.generation, None))
             self._calls.close(lambda: RuntimeClosedError("the runtime is closed", generation=self.generation))
@@ -484,16 +523,18 @@ class Runtime:
             self._supervision.cancel()
             await asyncio.wait([self._supervision])
         if self._link is not None:
+            # The supervisor may have been cancelled in the very act of ending it.
+            await self._link.aclose()
             self._calls.fail(
                 self._link.peer.close(),
                 lambda: RuntimeClosedError("the runtime was closed", generation=self.generation),
             )
         self._dispatch.lost(RuntimeClosedError("the runtime was closed", generation=self.generation))
-        tasks = self._desk.close()
+        tasks = self._desk.close() | self._reattaching
         await self._calls.aclose()
         if tasks:
             await asyncio.wait(tasks, timeout=self.config.graces.terminate)
-        self._fanout.close(None)
+        self._fanout.close()
         if self._dead is None:
             self._set_connection(Connection("closed", self.generation, None))
 
@@ -534,6 +575,16 @@ def _selector(
         )
 
     return select
+
+
+def _wake(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
+
+
+def _give_up(started: asyncio.Future[None]) -> None:
+    if not started.done():
+        started.set_exception(RuntimeClosedError("the runtime was closed while it started"))
 
 
 def _response(envelope: Envelope | None) -> Envelope:

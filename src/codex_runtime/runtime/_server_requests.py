@@ -8,13 +8,13 @@ by its deadline, by the server itself (``serverRequest/resolved``), or by the en
 from __future__ import annotations
 
 import asyncio
-import uuid
+import os
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, cast
 
 from codex_runtime._sansio import server_requests as rules
-from codex_runtime.errors import AlreadySettledError, ServerRequestNotFoundError
+from codex_runtime.errors import AlreadySettledError, CodexError, LocalProtocolError, ServerRequestNotFoundError
 
 if TYPE_CHECKING:
     from codex_runtime._io.clock import Cancellable, Clock
@@ -38,7 +38,7 @@ class Ticket:
     """
 
     def __init__(self, desk: Desk, link: Link[Call], envelope: Envelope, deadline: float) -> None:
-        self.id = uuid.uuid4().hex
+        self.id = os.urandom(16).hex()
         self.method = cast("str", envelope.method)
         self.params: JsonValue = envelope.params
         self.envelope = envelope
@@ -155,6 +155,8 @@ class Desk:
         self._handlers: dict[str, asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._queues: list[_Queue] = []
+        self._over = False
+        self._error: Callable[[], CodexError] | None = None
 
     def __len__(self) -> int:
         """How many wait for an answer."""
@@ -173,6 +175,9 @@ class Desk:
 
     def open(self, link: Link[Call], envelope: Envelope, takers: tuple[Taker, ...]) -> None:
         """Take in a request and find somebody to answer it; nobody means no. Never waits, never raises."""
+        if not _can_answer(link, envelope):
+            self._counters.malformed += 1
+            return
         self._counters.server_requests += 1
         method = cast("str", envelope.method)
         deadline = self._clock.monotonic() + self._deadlines.get(method, self._deadline)
@@ -204,6 +209,8 @@ class Desk:
         task = self._handlers.pop(ticket.id, None)
         if task is not None and task is not asyncio.current_task():
             task.cancel()
+        for queue in self._queues:
+            queue.discard(ticket)
         if self._board is not None:
             self._board.closed(ticket)
 
@@ -224,27 +231,32 @@ class Desk:
     async def server_requests(self) -> AsyncIterator[Ticket]:
         """Iterate over requests that nobody else takes. While somebody iterates, they are queued, not declined."""
         queue = _Queue()
-        self._queues.append(queue)
+        if not self._over:
+            self._queues.append(queue)
         try:
-            while True:
-                ticket = await queue.get()
-                if ticket is None:
-                    return
-                if not ticket.is_settled:
+            while not self._over:
+                if (ticket := await queue.get()) is not None:
                     yield ticket
+            if self._error is not None:
+                raise self._error()
         finally:
             if queue in self._queues:
                 self._queues.remove(queue)
             for ticket in queue.rest():
-                if not ticket.is_settled:
+                if not self._queue(ticket):
                     ticket.decline("nobody is there to answer")
 
+    def end(self, error: Callable[[], CodexError] | None, reason: str) -> None:
+        """Withdraw what is open and end the iterations, with ``error`` if there is one. The first call counts."""
+        self.withdraw_all(reason)
+        if not self._over:
+            self._over, self._error = True, error
+            for queue in self._queues:
+                queue.wake()
+
     def close(self) -> set[asyncio.Task[None]]:
-        """End the iterations and withdraw what is open. Returns the handler tasks, now cancelled, to wait for."""
-        self.withdraw_all("the runtime was closed")
-        queues, self._queues = self._queues, []
-        for queue in queues:
-            queue.put(None)
+        """End everything. Returns the handler tasks, now cancelled, to wait for."""
+        self.end(None, "the runtime was closed")
         for task in self._tasks:
             task.cancel()
         return set(self._tasks)
@@ -252,20 +264,26 @@ class Desk:
     def _offer(self, ticket: Ticket, takers: tuple[Taker, ...]) -> bool:
         for taker in takers:
             try:
-                if taker(ticket) or ticket.is_settled:
-                    return True
+                taken = taker(ticket)
             except Exception:  # noqa: BLE001  # a guest's fault stays the guest's
                 self._counters.guest_errors += 1
+                taken = False
+            if taken or ticket.is_settled:
+                return True
         if self._handler is not None:
             self.run(ticket, self._handler)
             return True
+        return self._queue(ticket)
+
+    def _queue(self, ticket: Ticket) -> bool:
         if self._queues:
             self._queues[0].put(ticket)
-            return True
-        return False
+        return bool(self._queues)
 
     def run(self, ticket: Ticket, handler: Callable[[Ticket], Awaitable[None]]) -> None:
         """Let a handler answer a ticket. If it fails or ends without an answer, the answer is no."""
+        if ticket.is_settled:
+            return
         task = asyncio.get_running_loop().create_task(self._handle(ticket, handler), name=f"answer {ticket.method}")
         self._handlers[ticket.id] = task
         self._tasks.add(task)
@@ -292,24 +310,41 @@ class Desk:
 
 
 class _Queue:
-    """An unbounded hand-over of tickets; the desk's capacity bounds it."""
+    """A hand-over of tickets. It holds open ones only, so the desk's capacity bounds it."""
 
     def __init__(self) -> None:
-        self._items: deque[Ticket | None] = deque()
+        self._items: deque[Ticket] = deque()
         self._waiter: asyncio.Future[None] | None = None
 
-    def put(self, ticket: Ticket | None) -> None:
+    def put(self, ticket: Ticket) -> None:
         self._items.append(ticket)
+        self.wake()
+
+    def discard(self, ticket: Ticket) -> None:
+        if ticket in self._items:
+            self._items.remove(ticket)
+
+    def wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
     async def get(self) -> Ticket | None:
-        while not self._items:
+        """Return the next one; ``None`` after being woken for nothing."""
+        if not self._items:
             self._waiter = asyncio.get_running_loop().create_future()
             await self._waiter
-        return self._items.popleft()
+        return self._items.popleft() if self._items else None
 
     def rest(self) -> list[Ticket]:
-        items = [item for item in self._items if item is not None]
+        items = list(self._items)
         self._items.clear()
         return items
+
+
+def _can_answer(link: Link[Call], envelope: Envelope) -> bool:
+    """Tell whether the request's id can be written at all: an answer under another id would reach nobody."""
+    try:
+        link.peer.answer(cast("RpcId", envelope.rpc_id), None)
+    except LocalProtocolError:
+        return False
+    return True

@@ -1,20 +1,23 @@
 """The one long-lived task of a runtime: start an app server, watch it end, decide, start the next.
 
 It knows links, the clock and the restart rule. It knows no message and no session: what has to happen at each step is
-given to it as :class:`Steps`.
+given to it as :class:`Steps`. The one idea: whatever ends this task, somebody tells those who wait for it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Protocol
 
 from codex_runtime._io.link import Link
 from codex_runtime._sansio.restart import Exit, GiveUp, RestartHistory, RestartPolicy, decide
-from codex_runtime.errors import CodexError, HandshakeError, StartError
+from codex_runtime.errors import CodexError, HandshakeError, RuntimeDeadError, StartError
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from codex_runtime._io.clock import Clock
     from codex_runtime._io.transport import Launcher
     from codex_runtime.runtime._calls import Call
@@ -38,12 +41,12 @@ class Steps(Protocol):
         """Everyone may use it now."""
 
     def lost(self, link: Link[Call], ended: Exit) -> None:
-        """It is gone."""
+        """It is gone. Called at that moment, whatever the supervisor waits for just then."""
 
     def restarting(self, generation: int, cause: str) -> None:
         """The next one will be started after a pause."""
 
-    def dead(self, generation: int, ended: Exit, reason: str) -> None:
+    def dead(self, error: RuntimeDeadError) -> None:
         """There will be no next one."""
 
 
@@ -66,6 +69,7 @@ class Supervisor:
         self._start_deadline = start_deadline
         self._line_limit = line_limit
         self._steps = steps
+        self._generation = 0
 
     async def run(self, started: asyncio.Future[None]) -> None:
         """Supervise until the budget is spent or the task is cancelled.
@@ -73,34 +77,44 @@ class Supervisor:
         ``started`` gets the outcome of the very first start. If that fails there is nothing to restart, and the run
         ends.
         """
-        generation, first_id, history = 0, 1, RestartHistory()
+        try:
+            await self._supervise(started)
+        except Exception as error:  # noqa: BLE001  # told to everyone who would else wait for this task for ever
+            if not started.done():
+                started.set_exception(error)
+                return
+            dead = RuntimeDeadError(f"the supervision of the app server failed: {error!r}", generation=self._generation)
+            dead.__cause__ = error
+            self._steps.dead(dead)
+
+    async def _supervise(self, started: asyncio.Future[None]) -> None:
+        first_id, history = 1, RestartHistory()
         previous: Exit | None = None
         while True:
             link: Link[Call] = Link(
-                generation=generation, first_id=first_id, line_limit=self._line_limit, on_data=self._steps.data
+                generation=self._generation,
+                first_id=first_id,
+                line_limit=self._line_limit,
+                on_data=self._steps.data,
+                on_lost=self._steps.lost,
             )
             ready_at: float | None = None
             try:
                 await self._start(link)
-                await self._steps.reattach(link)
                 ready_at = self._clock.monotonic()
-                if link.alive:
-                    self._steps.ready(link, previous)
-                    if not started.done():
-                        started.set_result(None)
+                self._steps.ready(link, previous)
+                if not started.done():
+                    started.set_result(None)
                 ended = await asyncio.shield(link.lost)
+                cause = ended.describe()
             except StartError as error:
-                ended = error.exit or Exit(stderr_tail=str(error))
                 if not started.done():
                     started.set_exception(error)
                     return
+                ended, cause = error.exit or Exit(), str(error)
             finally:
                 # Also when the task is cancelled: the server is gone before this task is.
                 await link.aclose()
-            self._steps.lost(link, ended)
-            if not started.done():
-                started.set_exception(HandshakeError(f"the app server ended at once: {ended.describe()}", exit=ended))
-                return
             now = self._clock.monotonic()
             verdict = decide(
                 self._policy,
@@ -111,25 +125,51 @@ class Supervisor:
                 chance=random.random(),  # noqa: S311  # spreads restarts; not a secret
             )
             if isinstance(verdict, GiveUp):
-                self._steps.dead(generation, ended, verdict.reason)
+                text = f"the app server ended ({cause}) and is not started again: {verdict.reason}"
+                self._steps.dead(RuntimeDeadError(text, generation=self._generation, exit=ended))
                 return
             history, previous = verdict.history, ended
-            self._steps.restarting(generation, ended.describe())
+            self._steps.restarting(self._generation, cause)
             await self._clock.sleep_until(now + verdict.delay)
-            generation, first_id = generation + 1, link.peer.next_id
+            self._generation, first_id = self._generation + 1, link.peer.next_id
 
     async def _start(self, link: Link[Call]) -> None:
+        """Bring a server up to where everyone may use it. Raises :class:`StartError`."""
         try:
-            async with asyncio.timeout(self._start_deadline):
-                await link.open(self._launcher)
+            async with _limit(self._clock, self._start_deadline):
+                await self._launch(link)
                 await self._steps.greet(link)
         except TimeoutError:
-            raise HandshakeError(f"the app server was not ready within {self._start_deadline:g} s") from None
+            problem, cause = f"was not ready within {self._start_deadline:g} s", None
         except StartError:
             raise
         except CodexError as error:
-            ended = await link.aclose()
-            detail = f" ({ended.describe()})" if ended is not None else ""
-            raise HandshakeError(
-                f"the app server did not complete the greeting{detail}: {error}", exit=ended
-            ) from error
+            problem, cause = f"did not complete the greeting: {error}", error
+        else:
+            await self._steps.reattach(link)
+            if link.alive:
+                return
+            problem, cause = "ended at once", None
+        ended = await link.aclose()
+        detail = f" ({ended.describe()})" if ended is not None else ""
+        raise HandshakeError(f"the app server {problem}{detail}", exit=ended) from cause
+
+    async def _launch(self, link: Link[Call]) -> None:
+        try:
+            await link.open(self._launcher)
+        except StartError:
+            raise
+        except Exception as error:
+            # A launcher of the caller's own is a guest: its mistake is a start that failed, like any other.
+            raise StartError(f"the launcher failed: {error!r}") from error
+
+
+@asynccontextmanager
+async def _limit(clock: Clock, seconds: float) -> AsyncIterator[None]:
+    """As ``asyncio.timeout``, on the runtime's own clock."""
+    async with asyncio.timeout(None) as limit:
+        timer = clock.call_at(clock.monotonic() + seconds, limit.reschedule, 0.0)
+        try:
+            yield
+        finally:
+            timer.cancel()

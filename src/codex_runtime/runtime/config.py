@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
+
+from msgspec import Struct, field
 
 from codex_runtime._io.fanout import Gap, Overflow
 from codex_runtime._io.process import Graces
@@ -27,16 +28,14 @@ __all__ = ["Gap", "Overflow", "Restarted", "RuntimeConfig", "ServerRequestHandle
 ServerRequestHandler: TypeAlias = "Callable[[Ticket], Awaitable[None]]"
 
 
-@dataclass(frozen=True, slots=True)
-class Restarted:
+class Restarted(Struct, frozen=True):
     """Told to ``on_restart`` when a new app server is ready: its number, and how the one before it ended."""
 
     generation: int
     exit: Exit
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RuntimeConfig:
+class RuntimeConfig(Struct, frozen=True, kw_only=True):
     """How a runtime starts, supervises and talks to its app server. Every wait in it is in seconds.
 
     What is run:

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from types import MappingProxyType
+
+from msgspec import Struct, field
 
 __all__ = ["Counters", "Metrics"]
 
 
-@dataclass(slots=True)
-class Counters:
+class Counters(Struct):
     """The numbers as they grow. Internal to the runtime."""
 
     messages: int = 0
@@ -34,8 +34,7 @@ class Counters:
     guest_errors: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Metrics:
+class Metrics(Struct, frozen=True, kw_only=True):
     """What a runtime has done so far. Totals since it was opened, unless it says *now*.
 
     ``uptime`` in seconds. ``restarts`` by cause (``"exit status 1"``, ``"killed by SIGKILL"``, …). ``settled`` counts

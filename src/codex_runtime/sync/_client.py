@@ -9,7 +9,7 @@ from codex_runtime import client as desk
 from codex_runtime.client import MINIMUM_VERSION
 from codex_runtime.client._prompt import RunOptions
 from codex_runtime.sync._portal import Portal
-from codex_runtime.sync._session import Approvals, Session, on_the_loop
+from codex_runtime.sync._session import Approvals, Session, on_the_loop, profile_on_the_loop
 
 if TYPE_CHECKING:
     from codex_runtime._sansio.envelope import JsonValue
@@ -37,6 +37,7 @@ class Client:
         minimum_version: str | None = MINIMUM_VERSION,
     ) -> None:
         self._portal = Portal()
+        profile = profile_on_the_loop(profile, self._portal)
         self._client = desk.Client(config, profile=profile, minimum_version=minimum_version)
 
     def __enter__(self) -> Self:
@@ -90,7 +91,7 @@ class Client:
         self, *, cwd: PathLike | None = None, profile: RunProfile | None = None, **options: Unpack[SyncRunOptions]
     ) -> Session:
         """Start a new thread that works in ``cwd`` (default: our own folder)."""
-        start = self._client.start_session
+        start, profile = self._client.start_session, profile_on_the_loop(profile, self._portal)
         session = self._portal.run(start, cwd=cwd, profile=profile, **on_the_loop(options, self._portal))
         return Session(session, self._portal)
 
@@ -103,7 +104,7 @@ class Client:
         **options: Unpack[SyncRunOptions],
     ) -> Session:
         """Go on with a thread of before."""
-        resume = self._client.resume_session
+        resume, profile = self._client.resume_session, profile_on_the_loop(profile, self._portal)
         session = self._portal.run(resume, thread_id, cwd=cwd, profile=profile, **on_the_loop(options, self._portal))
         return Session(session, self._portal)
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import Any, ParamSpec, TypeVar
 
-from codex_runtime.errors import LocalProtocolError
+from codex_runtime.errors import LocalProtocolError, RuntimeClosedError
 
-__all__ = ["Portal"]
+__all__ = ["Portal", "on_a_thread"]
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -25,11 +27,14 @@ class Portal:
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
+        self._pid = 0
+        # Whoever has it may hand something to the loop: the loop then still takes it, if only to cancel it.
+        self._lock = threading.Lock()
 
     @property
     def is_running(self) -> bool:
-        """True between start and stop."""
-        return self._thread is not None
+        """True between start and stop, in the process that started it: threads do not survive a fork."""
+        return self._thread is not None and self._pid == os.getpid()
 
     def start(self) -> None:
         """Start the thread."""
@@ -43,38 +48,49 @@ class Portal:
                 self._loop.call_soon(running.set)
                 self._loop.run_forever()
 
+        self._pid = os.getpid()
         self._thread = threading.Thread(target=main, name="codex-runtime loop", daemon=True)
         self._thread.start()
         running.wait()
 
     def stop(self) -> None:
-        """End the thread. Idempotent."""
-        thread, self._thread = self._thread, None
-        if thread is not None and self._loop is not None:
-            self._loop.call_soon_threadsafe(self._loop.stop)
+        """End the thread, and cancel what still runs on it. Idempotent; does nothing in a forked child."""
+        if not self.is_running:
+            return
+        with self._lock:
+            thread, self._thread = self._thread, None
+            loop, self._loop = self._loop, None
+            if loop is not None:
+                loop.call_soon_threadsafe(loop.stop)
+        if thread is not None:
             thread.join()
-            self._loop = None
 
     def run(self, function: Callable[P, Coroutine[Any, Any, T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a coroutine function on the loop and return what it returns, or raise what it raises."""
-        loop = self._require_loop()
         done = threading.Event()
         tasks: list[asyncio.Task[T]] = []
 
+        async def work() -> T:
+            return await function(*args, **kwargs)
+
         def begin() -> None:
-            task = loop.create_task(function(*args, **kwargs))
+            task = asyncio.get_running_loop().create_task(work())
             task.add_done_callback(lambda _: done.set())
             tasks.append(task)
 
-        loop.call_soon_threadsafe(begin)
+        with self._lock:
+            loop = self._require_loop()
+            loop.call_soon_threadsafe(begin)
         try:
             done.wait()
         except BaseException:
-            loop.call_soon_threadsafe(lambda: tasks[0].cancel())
+            self._cancel(loop, tasks)
             done.wait()
             if not tasks[0].cancelled():
                 tasks[0].exception()  # seen, so that the loop does not complain of it
             raise
+        if tasks[0].cancelled():
+            raise RuntimeClosedError("it was closed by another thread")
         return tasks[0].result()
 
     def call(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -85,9 +101,45 @@ class Portal:
 
         return self.run(wrapped)
 
+    def _cancel(self, loop: asyncio.AbstractEventLoop, tasks: list[asyncio.Task[T]]) -> None:
+        def cancel() -> None:
+            tasks[0].cancel()
+
+        with self._lock:
+            if not loop.is_closed():  # a loop that is being closed cancels everything itself
+                loop.call_soon_threadsafe(cancel)
+
     def _require_loop(self) -> asyncio.AbstractEventLoop:
         if self._loop is None:
             raise LocalProtocolError("it is not open: use it as a `with` block")
+        if self._pid != os.getpid():
+            raise LocalProtocolError("it belongs to the process that opened it; open another one after a fork")
         if threading.current_thread() is self._thread:
             raise LocalProtocolError("this would wait for its own thread; use the asynchronous names here")
         return self._loop
+
+
+async def on_a_thread(function: Callable[[T], object], value: T) -> None:
+    """Call a function that may block, and wait for it. Nothing waits for a thread that nobody wants any more."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[None] = loop.create_future()
+
+    def settle(error: Exception | None) -> None:
+        if done.done():
+            return
+        if error is None:
+            done.set_result(None)
+        else:
+            done.set_exception(error)
+
+    def main() -> None:
+        error: Exception | None = None
+        try:
+            function(value)
+        except Exception as failure:  # noqa: BLE001  it is raised where the function was asked for
+            error = failure
+        with suppress(RuntimeError):  # the loop is closed: nobody wants to know
+            loop.call_soon_threadsafe(settle, error)
+
+    threading.Thread(target=main, name="codex-runtime handler", daemon=True).start()
+    await done

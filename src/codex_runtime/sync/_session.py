@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
+import inspect
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, Self, TypeAlias, Unpack, cast
 
 from codex_runtime._sansio.turn_events import ApprovalRequested, TurnEvent
 from codex_runtime.client._prompt import TurnOptions
+from codex_runtime.sync._portal import on_a_thread
 from codex_runtime.sync._ticket import Ticket
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from codex_runtime.client import Prompt, RunProfile, TurnResult
     from codex_runtime.sync._portal import Portal
 
-__all__ = ["Approvals", "Event", "Session", "Turn", "on_the_loop"]
+__all__ = ["Approvals", "Event", "Session", "Turn", "on_the_loop", "profile_on_the_loop"]
 
 Approvals: TypeAlias = "Literal['decline', 'accept', 'stream'] | Callable[[Ticket], object]"
 Event: TypeAlias = TurnEvent | ApprovalRequested[Ticket]
@@ -79,7 +80,7 @@ class Turn:
 
     @property
     def result(self) -> TurnResult:
-        """What has come of the turn so far."""
+        """What has come of the turn so far; exact and final once it is over."""
         return self._portal.call(lambda: self._turn.result)
 
     def take(self) -> list[Event]:
@@ -141,6 +142,12 @@ class Session:
         """True once it was closed, or its thread could not be brought back after a restart."""
         return self._session.is_closed
 
+    @property
+    def turn(self) -> Turn | None:
+        """The turn that runs now, if one does: for another thread to interrupt or steer."""
+        turn = self._session.turn
+        return None if turn is None else Turn(turn, self._portal)
+
     def stream(self, prompt: Prompt, **options: Unpack[SyncTurnOptions]) -> Turn:
         """Prepare a turn, to be used as ``with session.stream(...) as turn``."""
         return Turn(self._portal.call(self._session.stream, prompt, **on_the_loop(options, self._portal)), self._portal)
@@ -163,8 +170,18 @@ def on_the_loop(options: SyncTurnOptions, portal: Portal) -> TurnOptions:
     handler = options.get("approvals")
     if handler is None or isinstance(handler, str):
         return cast("TurnOptions", options)
+    return {**options, "approvals": _answering(handler, portal)}
 
+
+def profile_on_the_loop(profile: RunProfile | None, portal: Portal) -> RunProfile | None:
+    """Return the profile with a handler of approvals that runs on a thread; a coroutine function stays on the loop."""
+    if profile is None or isinstance(profile.approvals, str) or inspect.iscoroutinefunction(profile.approvals):
+        return profile
+    return profile.changed(approvals=_answering(cast("Callable[[Ticket], object]", profile.approvals), portal))
+
+
+def _answering(handler: Callable[[Ticket], object], portal: Portal) -> Callable[[desk.Ticket], Awaitable[None]]:
     async def answer(ticket: desk.Ticket) -> None:
-        await asyncio.to_thread(handler, Ticket(ticket, portal))
+        await on_a_thread(handler, Ticket(ticket, portal))
 
-    return {**options, "approvals": answer}
+    return answer

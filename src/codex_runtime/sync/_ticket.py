@@ -26,6 +26,7 @@ class Ticket:
         self.thread_id = ticket.thread_id
         self.turn_id = ticket.turn_id
         self.item_id = ticket.item_id
+        self.deadline = ticket.deadline
         self.is_approval = ticket.is_approval
 
     @property

@@ -18,9 +18,11 @@ __all__ = ["ManualClock"]
 
 Ts = TypeVarTuple("Ts")
 
-# How often ready tasks get the loop after each step. A chain of wake-ups (pipe, dispatch, future, task, answer) is a
-# handful of turns of the loop; this is several times that, and costs about a hundred microseconds.
-_TURNS = 40
+# How often ready tasks get the loop after each step, at most. One exchange with a fake in memory is about five turns of
+# the loop, and a restart with a few threads a dozen exchanges: a clock that went on before that was over would make
+# deadlines pass that nobody missed.
+_TURNS = 250
+_IDLE_TURNS = 3
 
 
 @final
@@ -149,5 +151,12 @@ def _wake(sleeper: asyncio.Future[None]) -> None:
 
 
 async def _settle() -> None:
+    # asyncio cannot be asked whether anything is ready to run. Its own loops can be looked at; with others all the turns
+    # are taken, which only costs time.
+    ready = getattr(asyncio.get_running_loop(), "_ready", None)
+    idle = 0
     for _ in range(_TURNS):
         await asyncio.sleep(0)
+        idle = idle + 1 if ready is not None and not ready else 0
+        if idle == _IDLE_TURNS:
+            return

@@ -168,9 +168,8 @@ class FakeServerCore:
         self._advance(_Runner(play.play, play))
 
     def interrupt(self, play: TurnPlay) -> None:
-        """Break a turn off."""
+        """Break a turn off. What it waited for may still happen, and finds nobody."""
         play.play.close()
-        self._parked = {key: runner for key, runner in self._parked.items() if runner.turn is not play}
         play.finish("interrupted")
 
     def turn_ends(self, play: TurnPlay) -> None:

@@ -1,0 +1,132 @@
+"""The official Python SDK, `openai-codex`: its threads and turns as documented, its own request method for calls."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from openai_codex import AsyncCodex, Codex, CodexConfig
+from pydantic import BaseModel
+
+from benchmarks.contenders import PING, Calls, Meter, Stalled, Streams, Turn, rss
+from benchmarks.contenders.asynchronous import AsyncContender
+
+__all__ = ["AsyncSdk", "Sdk"]
+
+
+class Pong(BaseModel):
+    """The smallest model that the answer to a ping fits into."""
+
+    name: str
+
+
+class Sdk:
+    """The synchronous client. It accepts approvals by default, in its reader thread."""
+
+    codex: Codex
+
+    def open(self, command: Sequence[str]) -> None:
+        """Start the server and greet it."""
+        self.codex = Codex(CodexConfig(launch_args_override=tuple(command)))
+
+    def close(self) -> None:
+        """End the server."""
+        self.codex.close()
+
+    def turn(self, directive: str) -> Turn:
+        """Run one turn and read all of it."""
+        thread = self.codex.thread_start()
+        meter = Meter()
+        return meter.turn(sum(1 for _ in thread.turn(directive).stream()))
+
+    def call(self) -> object:
+        """Make one request; the public methods go through the same one."""
+        return self.codex._client.request("bench/ping", PING, response_model=Pong)  # noqa: SLF001
+
+    def calls(self, seconds: float, in_flight: int) -> Calls:
+        """Keep so many requests in flight, for so long: a thread for each."""
+        latencies: list[float] = []
+        clock = time.perf_counter
+        end = clock() + seconds
+
+        def caller() -> None:
+            before = clock()
+            while before < end:
+                self.call()
+                after = clock()
+                latencies.append(after - before)
+                before = after
+
+        meter = Meter()
+        _together([caller] * in_flight)
+        return meter.calls(latencies)
+
+    def stalled(self, directive: str, seconds: float) -> Stalled:
+        """Run one turn whose reader first sleeps."""
+        thread = self.codex.thread_start()
+        before = rss()
+        turn = thread.turn(directive)
+        time.sleep(seconds)
+        growth = rss() - before
+        return Stalled(growth, sum(1 for _ in turn.stream()), 0)
+
+    def streams(self, count: int, directive: str) -> Streams:
+        """Run so many turns at once, each read by a thread, and make calls until they end."""
+        turns = [self.codex.thread_start().turn(directive) for _ in range(count)]
+        events: list[int] = []
+        readers = [
+            threading.Thread(target=lambda turn=turn: events.append(sum(1 for _ in turn.stream()))) for turn in turns
+        ]
+        for reader in readers:
+            reader.start()
+        latencies: list[float] = []
+        while any(reader.is_alive() for reader in readers):
+            before = time.perf_counter()
+            self.call()
+            latencies.append(time.perf_counter() - before)
+            time.sleep(0.005)
+        return Streams(latencies, sum(events))
+
+
+class AsyncSdk(AsyncContender[Any]):
+    """The asynchronous client: the synchronous one behind a pool of threads."""
+
+    codex: AsyncCodex
+
+    async def connect(self, command: Sequence[str]) -> None:
+        """Start the server and greet it."""
+        self.codex = AsyncCodex(CodexConfig(launch_args_override=tuple(command)))
+        await self.codex.__aenter__()
+
+    async def disconnect(self) -> None:
+        """End the server."""
+        await self.codex.close()
+
+    async def new_thread(self) -> Any:
+        """Start a thread."""
+        return await self.codex.thread_start()
+
+    async def call(self) -> object:
+        """Make one request; the public methods go through the same one."""
+        return await self.codex._client.request("bench/ping", PING, response_model=Pong)  # noqa: SLF001
+
+    async def start(self, thread_id: Any, directive: str, *, narrow: bool) -> Any:  # noqa: ARG002
+        """Start the turn."""
+        return await thread_id.turn(directive)
+
+    async def read(self, stream: Any) -> tuple[int, int]:
+        """Read one event at a time."""
+        events = 0
+        async for _ in stream.stream():
+            events += 1
+        return events, 0
+
+
+def _together(targets: list[Any]) -> None:
+    threads = [threading.Thread(target=target) for target in targets]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()

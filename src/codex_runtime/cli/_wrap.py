@@ -1,0 +1,59 @@
+"""Breaks lines between words, in a text that comes piece by piece.
+
+The one idea: a line is broken in front of a word, so a word is held back, with the blanks before it, until its end is
+known. Lines that look like code or tables are left as they are, for there the form is the content.
+"""
+
+from __future__ import annotations
+
+import re
+
+from rich.cells import cell_len
+
+__all__ = ["Wrapper"]
+
+_PIECES = re.compile(r"\n|[^\S\n]*\S+|[^\S\n]+")
+_FENCE = "```"
+
+
+class Wrapper:
+    """Takes visible text and gives it back with newlines added, so that prose fits into ``width`` cells."""
+
+    def __init__(self, width: int) -> None:
+        self._width = width
+        self._begin()
+
+    def _begin(self) -> None:
+        self._held = ""
+        self._column = 0
+        self._is_prose = True
+        self._in_fence = False
+
+    def feed(self, text: str) -> str:
+        """Take the next piece of the text; return what can be written now."""
+        pieces = _PIECES.findall(self._held + text)
+        self._held = pieces.pop() if pieces and pieces[-1] != "\n" else ""
+        return "".join(map(self._placed, pieces))
+
+    def flush(self) -> str:
+        """Return what was held back; the text ends here, and the next one begins a line."""
+        rest = self._placed(self._held) if self._held else ""
+        self._begin()
+        return rest
+
+    def _placed(self, piece: str) -> str:
+        """Place a newline, or a word with the blanks before it."""
+        if piece == "\n":
+            self._column = 0
+            return piece
+        if self._column == 0:
+            fences = piece.startswith(_FENCE)
+            self._in_fence ^= fences
+            self._is_prose = not (self._in_fence or fences or piece[0].isspace() or piece[0] == "|")
+        size = cell_len(piece.expandtabs(8))
+        if not (self._is_prose and self._column and self._column + size > self._width):
+            self._column += size
+            return piece
+        word = piece.lstrip()
+        self._column = (cell_len(word) - 1) % self._width + 1  # one that is too long for any line goes on in the next
+        return f"\n{word}"

@@ -1,0 +1,84 @@
+"""A link is one generation: it joins a transport and a peer, and knows when it is over."""
+
+from __future__ import annotations
+
+import pytest
+
+from codex_runtime._io.link import Link
+from codex_runtime._sansio.restart import Exit
+from codex_runtime.errors import StartError
+from codex_runtime.testing._fake_server import FakeAppServer
+from tests.runtime.rig import until
+
+
+class Heard:
+    """What a link told."""
+
+    def __init__(self) -> None:
+        self.chunks: list[bytes] = []
+        self.ends: list[Exit] = []
+
+    def data(self, _link: Link[str], data: bytes) -> None:
+        self.chunks.append(data)
+
+    def lost(self, link: Link[str], ended: Exit) -> None:
+        assert link.lost.done(), "told before it was so"
+        self.ends.append(ended)
+
+    def link(self, generation: int = 0, first_id: int = 1) -> Link[str]:
+        return Link(
+            generation=generation, first_id=first_id, line_limit=1000, on_data=self.data, on_lost=self.lost
+        )
+
+
+async def test_a_link_carries_lines_both_ways_and_tells_its_end_once() -> None:
+    """The whole life of a generation."""
+    heard, fake = Heard(), FakeAppServer()
+    link = heard.link(generation=3, first_id=7)
+    await link.open(fake)
+    assert link.alive
+    _, hello = link.peer.greet({"clientInfo": {"name": "a", "version": "1"}}, "greeting")
+    link.write(hello)
+    await until(lambda: heard.chunks)
+    assert b'"id":7' in heard.chunks[0].replace(b" ", b"")
+    assert (await link.aclose()) == Exit(code=0)
+    assert heard.ends == [Exit(code=0)] == [await link.lost]
+    assert not link.alive
+    link.connection_lost(Exit(code=9))
+    assert heard.ends == [Exit(code=0)]
+
+
+async def test_a_link_that_was_never_opened_has_nothing_to_close() -> None:
+    """The supervisor closes whatever it made, also when the launch failed."""
+    link = Heard().link()
+    assert not link.alive
+    assert link.unsent == 0
+    link.write(b"into the void\n")
+    assert await link.aclose() is None
+    with pytest.raises(RuntimeError, match="not open"):
+        _ = link.transport
+
+
+async def test_a_failed_launch_leaves_the_link_unopened() -> None:
+    """The error is the launcher's own."""
+    heard, fake = Heard(), FakeAppServer()
+    fake.fail_next_launch(StartError("no"))
+    link = heard.link()
+    with pytest.raises(StartError, match="no"):
+        await link.open(fake)
+    assert not link.alive
+    assert heard.ends == []
+
+
+async def test_writing_after_the_loss_reaches_nobody() -> None:
+    """A late answer to a dead server is dropped without a word."""
+    heard, fake = Heard(), FakeAppServer()
+    link = heard.link()
+    await link.open(fake)
+    fake.die()
+    ended = await link.lost
+    assert ended.signal == 9
+    link.write(b'{"id":1,"result":{}}\n')
+    assert link.unsent == 0
+    assert fake.answers == []
+    assert await link.aclose() == ended
