@@ -31,7 +31,7 @@
 typedef struct { char *data; size_t size, room; } Buffer;
 
 typedef struct {
-    int used, perline, is_mixed;
+    int used, perline, is_mixed, is_large;
     char thread[80], turn[80];
     long left, reqs, asked, answered, window, refused;
     double rate, due;
@@ -40,13 +40,13 @@ typedef struct {
     Buffer block;
     long lines; size_t *ends;     /* of each line */
     long marks; size_t *mark;     /* of each MARK */
-    char *large; size_t large_size;
 } Turn;
 
 static Turn turns[TURNS];
 static int owner[OWNERS];
 static long next_request, next_thread, next_turn;
 static Buffer out;
+static Turn large; /* one line of 2 MiB, made when it is first needed */
 
 static void die(const char *why) { perror(why); exit(1); }
 
@@ -161,34 +161,43 @@ static void render_mixed(Turn *t) {
     free(big);
 }
 
-static void render(Turn *t, const char *mix) {
-    if (!(t->ends = malloc(BLOCK * sizeof *t->ends))) die("malloc");
-    t->is_mixed = !strcmp(mix, "mixed");
-    if (t->is_mixed) {
-        Turn large = {0};
-        size_t end;
+/* Rendering this costs as much as thousands of lines, so there is one for all turns; the ids are written over. */
+static void render_large(Turn *t) {
+    static size_t end;
+    if (strlen(large.thread) != strlen(t->thread) || !large.ends) {
+        static char *text;
+        char *rest = NULL;
+        if (!text) text = long_text(2 << 20);
+        if (asprintf(&rest, MESSAGE, text) < 0) die("asprintf");
+        free(large.block.data);
+        memset(&large, 0, sizeof large);
         large.ends = &end;
         strcpy(large.thread, t->thread);
         strcpy(large.turn, t->turn);
-        char *text = long_text(2 << 20), *rest = NULL;
-        if (asprintf(&rest, MESSAGE, text) < 0) die("asprintf");
         open_item(&large, "completed", "agentMessage", "msg", 99, rest, "completedAtMs");
-        t->large = large.block.data;
-        t->large_size = large.block.size;
-        free(text);
         free(rest);
+    }
+    /* ..."threadId":"T","turnId":"U","completedAtMs":1790000000000},STAMP */
+    char *turn = large.block.data + large.block.size - strlen("\",\"completedAtMs\":1790000000000}," STAMP) - strlen(t->turn);
+    memcpy(turn, t->turn, strlen(t->turn));
+    memcpy(turn - strlen("\",\"turnId\":\"") - strlen(t->thread), t->thread, strlen(t->thread));
+    char digits[9];
+    snprintf(digits, sizeof digits, "%08x", t->number);
+    memcpy(large.block.data + strlen("{\"method\":\"item/completed\",\"params\":{\"item\":{\"type\":\"agentMessage\",\"id\":\"msg_0c47f1d2a906358b3e6f0917d24ca83b5e6f1"), digits, 8);
+}
+
+static void render(Turn *t, const char *mix) {
+    if (!(t->ends = malloc(BLOCK * sizeof *t->ends))) die("malloc");
+    t->is_mixed = !strcmp(mix, "mixed");
+    t->is_large = !strcmp(mix, "big2m");
+    if (t->is_mixed) {
+        if (!large.ends) render_large(t);
         render_mixed(t);
     } else if (!strcmp(mix, "big64")) {
         char *text = long_text(65536);
         for (int k = 0; k < 16; k++) delta(t, "item/commandExecution/outputDelta", "call", k, text, "");
         free(text);
-    } else if (!strcmp(mix, "big2m")) {
-        char *text = long_text(2 << 20), *rest = NULL;
-        if (asprintf(&rest, MESSAGE, text) < 0) die("asprintf");
-        open_item(t, "completed", "agentMessage", "msg", 0, rest, "completedAtMs");
-        free(text);
-        free(rest);
-    } else {
+    } else if (!t->is_large) {
         for (int k = 0; k < BLOCK; k++) delta(t, "item/agentMessage/delta", "msg", 0, PIECES[k % 16], "");
     }
     put(&t->block, "", 1); /* ends the search below; not sent */
@@ -208,9 +217,8 @@ static void number_block(Turn *t) {
     for (long i = 0; i < t->marks; i++) memcpy(t->block.data + t->mark[i], digits, 8);
     t->line = 0;
     if (t->is_mixed && t->number % 20 == 0) {
-        char *at = strstr(t->large, MARK); /* once only: later ones repeat the item */
-        if (at) memcpy(at, digits, 8);
-        write_all(t->large, t->large_size);
+        render_large(t);
+        write_all(large.block.data, large.block.size);
     }
 }
 
@@ -235,6 +243,10 @@ static void step(Turn *t) {
         double time = t->rate > 0 ? now() : 0;
         long budget = t->rate > 0 ? 0 : BLOCK;
         while (t->rate > 0 && t->due <= time) { budget++; t->due += 1 / t->rate; }
+        for (; t->is_large && budget > 0 && t->left > 0; budget -= BLOCK / 10, t->left--, t->number++) {
+            render_large(t);
+            write_all(large.block.data, large.block.size);
+        }
         while (budget > 0 && t->left > 0) {
             if (t->line == 0 || t->line == t->lines) number_block(t);
             long n = t->lines - t->line;
@@ -254,7 +266,6 @@ static void step(Turn *t) {
         free(t->block.data);
         free(t->ends);
         free(t->mark);
-        free(t->large);
         memset(t, 0, sizeof *t);
     }
 }

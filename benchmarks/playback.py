@@ -4,22 +4,26 @@ Started as `python -S -E playback.py`; imports next to nothing. It knows the sam
 deltas, and one turn at a time.
 """
 
+from __future__ import annotations
+
 import json
 import os
 import time
+from collections.abc import Iterator
+from typing import Any
 
 STAMP = ',"emittedAtMs":1790000000000}\n'
 PIECES = (" the", " function", "(self,", " value", "):\\n   ", " return", " parser", ".feed(data)")
 
 
-def send(text):
+def send(text: str | bytes) -> None:
     """Write all of it."""
     data = memoryview(text.encode() if isinstance(text, str) else text)
     while data:
         data = data[os.write(1, data) :]
 
 
-def lines():
+def lines() -> Iterator[bytes]:
     """Yield what the client writes, line by line."""
     tail = b""
     while chunk := os.read(0, 65536):
@@ -27,7 +31,7 @@ def lines():
         yield from complete
 
 
-def fire(thread, turn, directive, answers):
+def fire(thread: str, turn: str, directive: str, answers: Iterator[bytes]) -> str:
     """Write the lines of one turn, and ask for its approvals."""
     options = dict(pair.split("=") for pair in directive.removeprefix("fire:").split(";") if "=" in pair)
     left, per_line, rate = int(options.get("n", 0)), int(options.get("perline", 0)), float(options.get("rate", 0))
@@ -48,7 +52,7 @@ def fire(thread, turn, directive, answers):
     return "failed" if refused else "completed"
 
 
-def ask(thread, turn, total, window, answers):
+def ask(thread: str, turn: str, total: int, window: int, answers: Iterator[bytes]) -> int:
     """Ask for approvals, so many at a time; return how many were refused."""
     asked = answered = refused = 0
     while answered < total:
@@ -62,11 +66,13 @@ def ask(thread, turn, total, window, answers):
         answer = json.loads(next(answers))
         answered += 1
         refused += answer.get("result", {}).get("decision") != "accept"
-        send(f'{{"method":"serverRequest/resolved","params":{{"threadId":"{thread}","requestId":{answer["id"]}}}{STAMP}')
+        send(
+            f'{{"method":"serverRequest/resolved","params":{{"threadId":"{thread}","requestId":{answer["id"]}}}{STAMP}'
+        )
     return refused
 
 
-def turn_json(turn, status):
+def turn_json(turn: str, status: str) -> dict[str, Any]:
     """Return a turn as the server tells it."""
     return {
         "id": turn, "rootTurnId": turn, "items": [], "itemsView": "notLoaded", "status": status,
@@ -74,7 +80,7 @@ def turn_json(turn, status):
     }  # fmt: skip
 
 
-def thread_json(thread):
+def thread_json(thread: str) -> dict[str, Any]:
     """Return a thread as the server tells it."""
     return {
         "id": thread, "sessionId": thread, "preview": "", "ephemeral": False, "modelProvider": "bench", "createdAt": 1790000000,
@@ -84,7 +90,7 @@ def thread_json(thread):
     }  # fmt: skip
 
 
-def main():
+def main() -> None:
     """Serve until stdin ends."""
     count = 0
     incoming = lines()
@@ -96,7 +102,11 @@ def main():
         count += 1
         result, after = params, None
         if method == "initialize":
-            result = {"userAgent": "bench/0.163.0 (Linux; x86_64) unknown (bench; 1)", "platformFamily": "unix", "platformOs": "linux"}
+            result = {
+                "userAgent": "bench/0.163.0 (Linux; x86_64) unknown (bench; 1)",
+                "platformFamily": "unix",
+                "platformOs": "linux",
+            }
         elif method == "thread/start":
             result = {
                 "thread": thread_json(f"01b0a7c4-4e90-7a12-8c33-{count:012x}"), "model": "bench", "modelProvider": "bench",

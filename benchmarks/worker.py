@@ -15,8 +15,6 @@ from typing import Any
 from benchmarks import firehose
 from benchmarks.contenders import Contender, load, rss
 
-WARM_UP = 1000  # lines, or approvals, before anything is measured; they also tell how many fit into the time
-
 
 class Worker:
     """Runs jobs for one contender, each with a server of its own."""
@@ -36,29 +34,41 @@ class Worker:
         self.contender.open(self.command)
         try:
             if directive not in self.sizes:
-                few = 8 if "big" in directive else WARM_UP
-                for _ in range(2):
-                    warm = self.contender.turn(f"fire:{directive};{unit}={few}")
-                self.sizes[directive] = max(few, int(few / warm.seconds * seconds))
+                self.sizes[directive] = self._size(directive, unit, seconds)
             size = self.sizes[directive]
-            turn = self.contender.turn(f"fire:{directive};{unit}={size}")
+            turn = self.contender.turn(f"fire:{unit}={size};{directive}")
         finally:
             self.contender.close()
-        if turn.events + turn.lost < size:
+        # A client may keep approvals to itself; that all were accepted is what ended the turn.
+        if unit == "n" and turn.events + turn.lost < size:
             raise RuntimeError(f"{directive}: {size} were sent but {turn.events} were seen")
         # An approval is two messages, the request and the word that it is resolved; count what was asked for.
         share = (size if unit == "reqs" else turn.events) / turn.seconds
         return {"rate": share, "cpu": turn.cpu / size * 1e6, "lost": turn.lost, "size": size}
 
+    def _size(self, directive: str, unit: str, seconds: float) -> int:
+        """Find how many fit into the time, with turns that grow until they are long enough to tell."""
+        size = 4 if "big" in directive else 500
+        while True:
+            took = self.contender.turn(f"fire:{unit}={size};{directive}").seconds
+            if took > seconds / 4:
+                return max(size, int(size / took * seconds))
+            size *= 2 if took > seconds / 20 else 8
+
     def calls(self, in_flight: int, seconds: float) -> dict[str, Any]:
         """Measure requests."""
         self.contender.open(self.command)
         try:
-            self.contender.calls(0.1, in_flight)
-            calls = self.contender.calls(seconds, in_flight)
+            warm = self.contender.calls(2 * in_flight + 50, in_flight)
+            count = max(2 * in_flight, int(len(warm.latencies) / warm.seconds * seconds))
+            calls = self.contender.calls(count, in_flight)
         finally:
             self.contender.close()
-        return {"rate": len(calls.latencies) / calls.seconds, "cpu": calls.cpu / len(calls.latencies) * 1e6, **spread(calls.latencies)}
+        return {
+            "rate": len(calls.latencies) / calls.seconds,
+            "cpu": calls.cpu / len(calls.latencies) * 1e6,
+            **spread(calls.latencies),
+        }
 
     def stalled(self, size: int, seconds: float) -> dict[str, Any]:
         """Measure what a reader that sleeps costs."""

@@ -66,8 +66,8 @@ class Contender(Protocol):
     def turn(self, directive: str) -> Turn:
         """Run one turn and read all of it."""
 
-    def calls(self, seconds: float, in_flight: int) -> Calls:
-        """Keep so many requests in flight, for so long."""
+    def calls(self, count: int, in_flight: int) -> Calls:
+        """Make so many requests, so many at a time."""
 
     def stalled(self, directive: str, seconds: float) -> Stalled:
         """Run one turn whose reader first sleeps."""

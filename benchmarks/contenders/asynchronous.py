@@ -64,18 +64,17 @@ class AsyncContender(Generic[S]):
         meter = Meter()
         return meter.turn(*await self.read(await self.start(thread_id, directive, narrow=False)))
 
-    def calls(self, seconds: float, in_flight: int) -> Calls:
-        """Keep so many requests in flight, for so long."""
-        return self._runner.run(self._calls(seconds, in_flight))
+    def calls(self, count: int, in_flight: int) -> Calls:
+        """Make so many requests, so many at a time."""
+        return self._runner.run(self._calls(count, in_flight))
 
-    async def _calls(self, seconds: float, in_flight: int) -> Calls:
+    async def _calls(self, count: int, in_flight: int) -> Calls:
         latencies: list[float] = []
         clock = time.perf_counter
-        end = clock() + seconds
 
         async def caller() -> None:
             before = clock()
-            while before < end:
+            for _ in range(count // in_flight):
                 await self.call()
                 after = clock()
                 latencies.append(after - before)

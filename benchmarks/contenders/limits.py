@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
-from benchmarks.contenders import PING, Calls, Meter, Stalled, Streams, Turn, turn_params
+from benchmarks.contenders import Calls, Meter, Stalled, Streams, Turn, turn_params
 from codex_runtime._sansio.envelope import NO_STAMP, decode_lines
 from codex_runtime._sansio.framing import LineFramer
 
@@ -66,17 +66,9 @@ class PipeOnly:
             tail = (tail + data)[-1000:]
         return meter.turn(events)
 
-    def calls(self, seconds: float, in_flight: int) -> Calls:
-        """Write a line and wait for a line."""
-        meter = Meter()
-        latencies: list[float] = []
-        if in_flight > 1:
-            raise NotImplementedError
-        while (turn := Meter()).start - meter.start < seconds:
-            self._send("bench/ping", PING)
-            os.read(self.out, CHUNK)
-            latencies.append(turn.turn(1).seconds)
-        return meter.calls(latencies)
+    def calls(self, count: int, in_flight: int) -> Calls:
+        """Not measured."""
+        raise NotImplementedError
 
     def stalled(self, directive: str, seconds: float) -> Stalled:
         """Not measured."""

@@ -45,15 +45,14 @@ class Sdk:
         """Make one request; the public methods go through the same one."""
         return self.codex._client.request("bench/ping", PING, response_model=Pong)  # noqa: SLF001
 
-    def calls(self, seconds: float, in_flight: int) -> Calls:
-        """Keep so many requests in flight, for so long: a thread for each."""
+    def calls(self, count: int, in_flight: int) -> Calls:
+        """Make so many requests, so many at a time: a thread for each of these."""
         latencies: list[float] = []
         clock = time.perf_counter
-        end = clock() + seconds
 
         def caller() -> None:
             before = clock()
-            while before < end:
+            for _ in range(count // in_flight):
                 self.call()
                 after = clock()
                 latencies.append(after - before)

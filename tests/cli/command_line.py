@@ -68,30 +68,38 @@ class Terminal:
     """A command in a terminal. Use it as `async with Terminal("run", "hello") as terminal`; leaving ends the command."""
 
     def __init__(
-        self, *arguments: str, columns: int = 80, rows: int = 200, cwd: Path | None = None, stdin: int | None = None, **env: str
+        self,
+        *arguments: str,
+        columns: int = 80,
+        cwd: Path | None = None,
+        stdin: int | None = None,
+        stdout: int | None = None,
+        **env: str,
     ) -> None:
         self._arguments = arguments
-        self._size = (rows, columns)
+        self._columns = columns
         self._cwd = cwd
         self._env = env
         self._stdin = stdin
+        self._stdout = stdout
+        self._seen = 0
         self._raw = bytearray()
         self._changed = asyncio.Event()
         self._at_end = False
 
     async def __aenter__(self) -> Self:
         self._ours, theirs = pty.openpty()
-        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", *self._size, 0, 0))
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, self._columns, 0, 0))
         self.process = await asyncio.create_subprocess_exec(
             *COMMAND,
             *self._arguments,
             stdin=theirs if self._stdin is None else self._stdin,
-            stdout=theirs,
+            stdout=theirs if self._stdout is None else self._stdout,
             stderr=theirs,
             env=environment(self._env),
             cwd=self._cwd,
             start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(1, termios.TIOCSCTTY, 0) and None,
+            preexec_fn=_take_terminal,
         )
         os.close(theirs)
         os.set_blocking(self._ours, False)
@@ -125,11 +133,15 @@ class Terminal:
         """Send the command a signal."""
         self.process.send_signal(number)
 
+    def forget(self) -> None:
+        """Look only at what comes from now on, when waiting to see something."""
+        self._seen = len(self.raw)
+
     async def see(self, *wanted: str, patience: float = PATIENCE) -> None:
         """Wait until all of these can be seen, or could be seen before they were erased."""
         try:
             async with asyncio.timeout(patience):
-                while not all(text in _SEQUENCE.sub("", self.raw) for text in wanted):
+                while not all(text in _SEQUENCE.sub("", self.raw[self._seen :]) for text in wanted):
                     assert not self._at_end, f"ended without {wanted}:\n{self.text}"
                     self._changed.clear()
                     await self._changed.wait()
@@ -155,6 +167,10 @@ class Terminal:
             self._at_end = True
             asyncio.get_running_loop().remove_reader(self._ours)
         self._changed.set()
+
+
+def _take_terminal() -> None:
+    fcntl.ioctl(2, termios.TIOCSCTTY, 0)
 
 
 def picture(raw: str) -> str:

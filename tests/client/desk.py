@@ -28,14 +28,15 @@ async def at_the_desk(
     clock: ManualClock | None = None,
     profile: RunProfile | None = None,
     restart: RestartPolicy = AT_ONCE,
+    guest_errors: int = 0,
     **config: Any,
 ) -> AsyncIterator[Client]:
-    """Open a client on the fake, and see to it that nothing of the desk is left at the end."""
+    """Open a client on the fake, and see to it that nothing of the desk is left, and nobody failed unseen, at the end."""
     settings = RuntimeConfig(launcher=fake, clock=clock, restart=restart, **config)
     async with fake, asyncio.timeout(30), Client(settings, profile=profile) as client:
         yield client
         assert client.runtime.tickets == ()
-        assert client.runtime.metrics.guest_errors == 0
+        assert client.runtime.metrics.guest_errors == guest_errors
 
 
 @asynccontextmanager

@@ -166,9 +166,7 @@ async def test_what_is_received_and_what_is_lost_add_up(
     """I3, I4: in any interleaving each wanted envelope is read once, or lies in exactly one gap."""
     source = Source()
     select = None if wanted is None else lambda envelope: envelope.method in wanted
-    subscription = source.fanout.subscribe(
-        select=select, capacity=capacity, max_bytes=max_bytes, overflow=overflow
-    )
+    subscription = source.fanout.subscribe(select=select, capacity=capacity, max_bytes=max_bytes, overflow=overflow)
     published: list[int] = []
     items: list[Envelope | Gap] = []
     waiting = False

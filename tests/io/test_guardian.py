@@ -123,6 +123,8 @@ def test_it_exits_as_the_program_exits(guard: Callable[..., Ward], code: int) ->
     ward = guard("sh", "-c", f"exit {code}")
     ward.child()
     assert ward.report() == f"status {code << 8}"
+    assert ward.report() == "swept"
+    assert ward.report() == ""
     assert ward.wait() == code
 
 

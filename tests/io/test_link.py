@@ -19,16 +19,17 @@ class Heard:
         self.ends: list[Exit] = []
 
     def data(self, _link: Link[str], data: bytes) -> None:
+        """Keep a chunk."""
         self.chunks.append(data)
 
     def lost(self, link: Link[str], ended: Exit) -> None:
+        """Keep the end."""
         assert link.lost.done(), "told before it was so"
         self.ends.append(ended)
 
     def link(self, generation: int = 0, first_id: int = 1) -> Link[str]:
-        return Link(
-            generation=generation, first_id=first_id, line_limit=1000, on_data=self.data, on_lost=self.lost
-        )
+        """Make one that tells here."""
+        return Link(generation=generation, first_id=first_id, line_limit=1000, on_data=self.data, on_lost=self.lost)
 
 
 async def test_a_link_carries_lines_both_ways_and_tells_its_end_once() -> None:

@@ -17,6 +17,7 @@ import pytest
 
 from codex_runtime._io.process import ChildProcess, Graces, ProcessLauncher, ProcessSpec, Rung
 from codex_runtime._io.spawn import Spawned
+from codex_runtime._io.survivors import MARK
 from tests.support.children import (
     DEAF,
     IDLE,
@@ -163,11 +164,15 @@ async def test_a_stopped_child_may_leave_in_good_order(*, guarded: bool) -> None
 
 
 async def test_a_guardian_that_does_not_finish_its_sweep_is_not_waited_for() -> None:
-    """The status is known, so the end is told after a bounded time, whatever keeps the guardian."""
+    """The status is known, so the end is told after a bounded time; what was left over is found by the mark."""
     ours, theirs = socket.socketpair()
     stdin, its_stdin = socket.socketpair()
     with theirs, its_stdin:
-        stuck = python(f"os.write({theirs.fileno()}, b'pid 1\\nstatus 768\\n'); time.sleep({LONG})")
+        stuck = python(f"""
+            double_fork()
+            os.write({theirs.fileno()}, b"pid 1\\nstatus 768\\n")
+            time.sleep({LONG})
+        """)
         process = subprocess.Popen(  # noqa: ASYNC220
             stuck,
             stdin=its_stdin.fileno(),
@@ -175,13 +180,16 @@ async def test_a_guardian_that_does_not_finish_its_sweep_is_not_waited_for() -> 
             stderr=subprocess.PIPE,
             pass_fds=[theirs.fileno()],
             start_new_session=True,
+            env={**os.environ, MARK: "left over by one that is stuck"},
         )
     spec = ProcessSpec(argv=("unused",), graces=QUICK)
-    child = ChildProcess(Spawned(process=process, stdin=stdin, control=ours, mark="none"), spec)
-    recorder = Recorder()
+    spawned = Spawned(process=process, stdin=stdin, control=ours, mark="left over by one that is stuck")
+    child, recorder = ChildProcess(spawned, spec), Recorder()
     assert await child.started() is None
     child.open(recorder)
+    daemon = int(await recorder.line("daemon"))
     assert (await recorder.end()).code == 3
+    await gone(daemon)
 
 
 async def test_a_process_that_cannot_be_waited_for_is_given_up() -> None:

@@ -15,7 +15,7 @@ from codex_runtime._sansio.restart import Exit, RestartPolicy
 from codex_runtime.runtime import Runtime, RuntimeConfig
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine
+    from collections.abc import AsyncIterator, Callable, Coroutine, Generator
 
     from codex_runtime._io.transport import Receiver
     from codex_runtime.testing._clock import ManualClock
@@ -73,6 +73,53 @@ async def task(work: Coroutine[Any, Any, Any]) -> AsyncIterator[asyncio.Task[Any
             started.exception()
 
 
+async def cancelled_at(work: Coroutine[Any, Any, Any], k: int, *, late: bool) -> bool:
+    """Run something in a task that is cancelled when it waits for the k-th time. False: it never waited so often.
+
+    ``late``: cancelled only when what it waits for has happened, just before it learns of it.
+    """
+    passed = asyncio.get_running_loop().create_task(_Counting(work, k, late=late).run())
+    await asyncio.wait([passed])
+    if passed.cancelled():
+        return True
+    passed.result()
+    return False
+
+
+class _Counting:
+    """Something to await that counts how often it waits."""
+
+    def __init__(self, work: Coroutine[Any, Any, Any], k: int, *, late: bool) -> None:
+        self._work = work
+        self._left = k
+        self._late = late
+
+    async def run(self) -> Any:
+        return await self
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        task = asyncio.current_task()
+        assert task is not None
+        steps = self._work.__await__()
+        result: Any = None
+        error: BaseException | None = None
+        while True:
+            try:
+                waits_for = steps.send(result) if error is None else steps.throw(error)
+            except StopIteration as stop:
+                return stop.value
+            self._left -= 1
+            if self._left == 0:
+                if self._late and waits_for is not None:
+                    waits_for.add_done_callback(lambda _: task.cancel())
+                else:
+                    asyncio.get_running_loop().call_soon(task.cancel)
+            try:
+                result, error = (yield waits_for), None
+            except BaseException as raised:  # noqa: BLE001  # handed on to the one who waits
+                error = raised
+
+
 class Wire:
     """A launcher, and the transport of whatever it launched last. It greets; all else is up to the test."""
 
@@ -82,6 +129,7 @@ class Wire:
         self.sent: list[dict[str, Any]] = []
         self.paused: list[bool] = []
         self.unsent = 0
+        self.breaks_at: str | None = None
         self.room = asyncio.Event()
         self.closing = asyncio.Event()
         self.may_end = asyncio.Event()
@@ -95,6 +143,7 @@ class Wire:
         self.launches += 1
         self.receiver = receiver
         self.is_lost = False
+        self.unsent = 0
         return self
 
     @property
@@ -105,6 +154,8 @@ class Wire:
     def write(self, data: bytes) -> None:
         """Keep what the client says, and answer its greeting."""
         message = json.loads(data)
+        if self.breaks_at is not None and message.get("method") == self.breaks_at:
+            raise ZeroDivisionError(self.breaks_at)
         self.sent.append(message)
         if self.greets and message.get("method") == "initialize":
             loop = asyncio.get_running_loop()
@@ -141,6 +192,7 @@ class Wire:
         """Be gone."""
         if not self.is_lost:
             self.is_lost = True
+            self.room.set()
             self.receiver.connection_lost(exit)
 
     def say(self, *messages: dict[str, Any]) -> None:

@@ -374,6 +374,8 @@ async def test_wrong_use_is_refused() -> None:
     """When it happens, and with what to do instead."""
     with pytest.raises(ValueError, match="at least 1 byte"):
         FakeAppServer(chunk=0)
+    with pytest.raises(ValueError, match="only a real process"):
+        FakeAppServer(default=Script(Grandchild()))
     fake = FakeAppServer()
     with pytest.raises(ValueError, match="only a real process"):
         fake.on_turn(Script(Grandchild()))

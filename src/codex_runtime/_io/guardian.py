@@ -13,8 +13,8 @@ every signal is blocked and read from a descriptor. The ``signal`` module is lef
 all the rest; the numbers below are those of every Linux that the app server is built for.
 
 CONTROL is a stream socket. Down come single bytes: :data:`TERMINATE` is passed on as SIGTERM, :data:`KILL` and the end of
-the stream kill. Up go lines: ``pid N`` once the program runs or ``errno N`` if it could not be run, then ``status N`` (as
-waitpid gives it) when it has ended. Without the last one the guardian did not get to finish its work.
+the stream kill. Up go lines: ``pid N`` once the program runs or ``errno N`` if it could not be run, ``status N`` (as waitpid
+gives it) when it has ended, and ``swept`` when nothing of it is left. Without the last one the work is not done.
 """
 
 from __future__ import annotations
@@ -52,10 +52,12 @@ class Guardian:
         self._parent = parent
         self._child = 0
         self._status: int | None = None
+        self._buried = 0
         self._reported = False
+        self._swept = False
         self._terminated = False
         self._over = False
-        # With this, descendants stay ours. Without it the parent must look for them itself, so it gets no report.
+        # Without it, having no child would not mean that there is no descendant.
         self._reaper = _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0
         self._signals = _take_all_signals()
         # Sent when the *thread* that started us ends, so it only makes us look who our parent is.
@@ -151,6 +153,7 @@ class Guardian:
                 pid, status = os.waitpid(-1, os.WNOHANG)
                 if pid == 0:
                     return True
+                self._buried += 1
                 if pid == self._child:
                     self._status = status
         except ChildProcessError:
@@ -166,17 +169,23 @@ class Guardian:
         in_vain = 0
         died = select.poll()
         died.register(self._signals, select.POLLIN)
-        while self._bury() and in_vain < _MAX_ROUNDS_IN_VAIN:
+        while self._bury():
+            before, self._buried = self._buried, 0
             killed = [_kill_with_group(pid) for pid in _children_of(os.getpid())]
-            in_vain = 0 if any(killed) else in_vain + 1
+            in_vain = 0 if before or any(killed) else in_vain + 1
+            if in_vain == _MAX_ROUNDS_IN_VAIN:
+                return
             if died.poll(pause):
                 os.read(self._signals, _SIGINFO_SIZE)
             pause = min(2 * pause, 200)
+        self._swept = self._reaper
 
     def _leave(self) -> None:
         if self._status is None:
             os._exit(1)
         self._report_end()
+        if self._swept:
+            self._report(b"swept")
         if os.WIFSIGNALED(self._status):
             _die_by(os.WTERMSIG(self._status))
         os._exit(os.WEXITSTATUS(self._status))
@@ -185,7 +194,7 @@ class Guardian:
         if self._verdict >= 0:  # both happened at once; the parent hears of the start first
             self._on_verdict()
             self._verdict = -1
-        if self._reaper and not self._reported:
+        if not self._reported:
             self._reported = True
             self._report(b"status %d" % (self._status or 0))
 

@@ -116,6 +116,7 @@ class ChildProcess:
         self._rung = Rung.UNTOUCHED
         self._timer: asyncio.TimerHandle | None = None
         self._told: int | None = None  # wait status, as the guardian tells it
+        self._swept = False  # so it says
         self._started: asyncio.Future[int | None] = loop.create_future()
         self._ended: asyncio.Future[Exit] = loop.create_future()
         self._watch: ExitWatch | None = None
@@ -239,6 +240,8 @@ class ChildProcess:
             elif word == b"status":
                 self._told = int(number)
                 self._climb(Rung.KILL)  # the child is dead: bound the time for what it left behind
+            elif word == b"swept":
+                self._swept = True
 
     def _note_start(self, refused: int | None) -> None:
         if not self._started.done():
@@ -288,11 +291,12 @@ class ChildProcess:
             signal_group(self._process.pid, signal.SIGKILL)
         else:
             self._read_control()
-        status = self._reap()
-        if self._told is None:
-            self._sweep(status, _SWEEP_ROUNDS)
+        reaped = self._reap()
+        status = reaped if self._told is None else self._told
+        if self._swept:
+            self._finish(status)
         else:
-            self._finish(self._told)
+            self._sweep(status, _SWEEP_ROUNDS)
 
     def _stop_watching(self) -> None:
         self._cancel_timer()

@@ -226,11 +226,11 @@ def run_app(arguments: Sequence[str]) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")  # an old locale must not end a command
+    code = _invoke(arguments)
     try:
-        code = _invoke(arguments)
         sys.stdout.flush()
     except BrokenPipeError:
-        # Whatever is still buffered has nowhere to go, and the interpreter must not complain about that at its end.
+        # What is still buffered has nowhere to go, and the interpreter must not complain about that at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.PIPE_CLOSED
     return code
@@ -247,8 +247,8 @@ def _invoke(arguments: Sequence[str]) -> int:
         return _say(failure_of(error))
     except (KeyboardInterrupt, typer.Abort):
         return _say(Failure(ExitCode.INTERRUPTED, "interrupted"))
-    except BrokenPipeError:
-        raise
+    except SystemExit:  # typer's way to say that nobody reads the help any more
+        return ExitCode.PIPE_CLOSED
     except Exception as error:  # noqa: BLE001  a person at a terminal gets a sentence, whatever happened
         if isinstance(error, _ArgumentError):
             return _say(Failure(ExitCode.USAGE, f"{_plain(error)}; codex-runtime --help tells more"))

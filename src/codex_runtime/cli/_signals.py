@@ -22,7 +22,7 @@ _CAUGHT = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def complete(work: Callable[[Signals], Awaitable[ExitCode]]) -> ExitCode:
-    """Run a command on an event loop of its own. Raises :class:`Failure` if a signal ended it."""
+    """Run a command on an event loop of its own. Raises :class:`Failure` if a signal, or a closed pipe, ended it."""
 
     async def under_signals() -> ExitCode:
         with Signals() as signals:
@@ -32,6 +32,9 @@ def complete(work: Callable[[Signals], Awaitable[ExitCode]]) -> ExitCode:
                 if signals.caught is None:
                     raise
                 raise signals.failure() from None
+            except BrokenPipeError:
+                # Said here, because typer has its own idea of what that means.
+                raise Failure(ExitCode.PIPE_CLOSED, "") from None
 
     return asyncio.run(under_signals())
 

@@ -28,6 +28,7 @@ __all__ = ["Session", "thread_of"]
 
 # What the server says of a thread that no turn ever ran in: it has nothing on disk to resume.
 NO_ROLLOUT = "no rollout found"
+NOT_RESUMED = "the thread could not be resumed after a restart of the app server"
 # Options that are fixed when a thread starts.
 OF_THE_SESSION = frozenset({"base_instructions", "developer_instructions", "settings", "ephemeral"})
 
@@ -48,6 +49,7 @@ class Session:
         self.profile = profile
         self._turn: Turn | None = None
         self._loose: str | None = None
+        self._is_attached = True
         self._ran = has_run
         self._closed: str | None = None
         runtime.on_restart(self, self._reattach)
@@ -138,6 +140,8 @@ class Session:
 
     def require_thread(self) -> str:
         """Return the thread's id. Raises :class:`SessionClosedError`."""
+        if not self._is_attached:
+            self._shut(NOT_RESUMED)
         self._require_open()
         return self.thread_id
 
@@ -158,12 +162,14 @@ class Session:
         )
 
     async def _reattach(self, request: Request) -> None:
+        self._is_attached = False
         try:
             self.thread_id = await self._bring_back(request)
+            self._is_attached = True
         except ConnectionLostError:
             raise  # this server died too; the next one is asked again
         except CodexError:
-            self._shut("the thread could not be resumed after a restart of the app server")
+            self._shut(NOT_RESUMED)
             raise
 
     async def _bring_back(self, request: Request) -> str:

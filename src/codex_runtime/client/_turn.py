@@ -79,8 +79,7 @@ class Turn:
         self._timeout: asyncio.Task[None] | None = None
         self._timer: Cancellable | None = None
         self._stop_listening: Callable[[], None] | None = None
-        self._announced: str | None = None
-        self._early_tickets: list[Event] = []
+        self._is_taken_for_remark = False
         self._given_up = False
 
     @property
@@ -123,7 +122,9 @@ class Turn:
         self._asking = asyncio.get_running_loop().create_task(self._ask(), name="start a turn")
         try:
             await asyncio.wait([self._asking, self._over], return_when=asyncio.FIRST_COMPLETED)
-            if not self.is_over:
+            if self._asking.cancelled():
+                await asyncio.wait([self._over])  # whoever stopped it is about to tell the end
+            elif not self.is_over:
                 self._asking.result()
         except asyncio.CancelledError:
             await self._end()
@@ -194,20 +195,14 @@ class Turn:
 
     def envelope(self, envelope: Envelope) -> None:
         """Fold a message of the thread."""
-        if self.turn_id is None and envelope.method == "turn/started":
-            self._announced = envelope.turn_id
         if events := self._reducer.apply(envelope):
             self._push(events)
 
     def ticket(self, ticket: Ticket) -> bool:
         """Show a server request of this turn to the reader, and have it answered as the caller wished."""
-        # A request may be read together with the reply that names the turn, but never before the turn's start is told.
-        if self.is_over or ticket.turn_id not in (None, self.turn_id or self._announced):
+        if self.is_over or self.turn_id is None or ticket.turn_id not in (None, self.turn_id):
             return False
-        if self.turn_id is None:
-            self._early_tickets.append(ApprovalRequested(ticket))
-        else:
-            self._push([ApprovalRequested(ticket)])
+        self._push([ApprovalRequested(ticket)])
         match self._approvals:
             case "stream":
                 return self._keep_events
@@ -232,32 +227,41 @@ class Turn:
 
     async def _ask(self) -> None:
         """Have the server begin the turn."""
-        seconds = self._runtime.config.request_deadline
-        until = self._clock.monotonic() + seconds
-        while True:
-            await self._wait_ready(until)
-            thread_id = self._session.require_thread()
-            if (left := until - self._clock.monotonic()) <= 0:
-                raise RequestTimeoutError("turn/start", seconds)
-            self._listen(thread_id)
-            try:
-                reply = await self._runtime.request("turn/start", self._params(), deadline=left)
-            except RequestFailedError:
-                if thread_id == self._session.thread_id:
-                    raise
+        until = self._clock.monotonic() + self._runtime.config.request_deadline
+        try:
+            while not await self._ask_once(until):
                 # While it waited in line, the server was restarted and the thread began afresh under another id.
-            except ConnectionLostError as error:
-                if self._lost is None:
-                    raise
-                self._end_as_lost(error)
-                break
-            except RequestTimeoutError:
-                if self._runtime.connection.phase == "running":
-                    await self._interrupt_once("", GRACE)
+                continue
+        except RequestTimeoutError:
+            if self._runtime.connection.phase == "running":
+                await self._interrupt_once("", GRACE)
+            raise
+        if self._is_taken_for_remark:
+            await self._interrupt_once(self._session.loose_turn or "", GRACE)
+            raise SessionBusyError(
+                "the server still ran the turn before, which had ignored its interruption; try again"
+            )
+        if self.turn_id is None and not self.is_over:
+            raise RemoteProtocolError("turn/start: the result has no turn id")
+
+    async def _ask_once(self, until: float) -> bool:
+        """Ask for the turn. False: the thread has another id by now."""
+        await self._wait_ready(until)
+        thread_id = self._session.require_thread()
+        if (left := until - self._clock.monotonic()) <= 0:
+            raise RequestTimeoutError("turn/start", self._runtime.config.request_deadline)
+        self._listen(thread_id)
+        try:
+            await self._runtime.request_and_note("turn/start", self._params(), self._begin, deadline=left)
+        except RequestFailedError:
+            if thread_id == self._session.thread_id:
                 raise
-            else:
-                await self._begin(reply)
-                break
+            return False
+        except ConnectionLostError as error:
+            if self._lost is None:
+                raise
+            self._end_as_lost(error)
+        return True
 
     async def _wait_ready(self, until: float) -> None:
         if self._runtime.connection.phase != "running":
@@ -276,18 +280,15 @@ class Turn:
             self._reducer = TurnReducer(thread_id)
         self._stop_listening = self._runtime.listen(thread_id, self)
 
-    async def _begin(self, reply: JsonValue) -> None:
+    def _begin(self, reply: JsonValue) -> None:
+        """Learn the turn's id, before any message of the turn comes."""
         turn = reply.get("turn") if isinstance(reply, dict) else None
         turn_id = turn.get("id") if isinstance(turn, dict) else None
-        if not isinstance(turn_id, str):
-            raise RemoteProtocolError("turn/start: the result has no turn id")
-        if turn_id == self._session.loose_turn:
+        if isinstance(turn_id, str):
             # A busy thread does not refuse a turn, it takes it for a remark on the one that runs.
-            await self._interrupt_once(turn_id, GRACE)
-            raise SessionBusyError(
-                "the server still ran the turn before, which had ignored its interruption; try again"
-            )
-        self._push([*self._reducer.begin(turn_id), *self._early_tickets])
+            self._is_taken_for_remark = turn_id == self._session.loose_turn
+            if not self._is_taken_for_remark:
+                self._push(self._reducer.begin(turn_id))
 
     # -- the end ---------------------------------------------------------------------------------------------------
 

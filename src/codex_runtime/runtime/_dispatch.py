@@ -12,7 +12,7 @@ after publishing because they may write, and what they write has a later number.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from codex_runtime._sansio.envelope import Envelope, Stamp, stamp_outbound
 
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from codex_runtime.runtime.metrics import Counters
 
 __all__ = ["Dispatch", "ThreadListener"]
+
+T = TypeVar("T")
 
 
 class ThreadListener(Protocol):
@@ -118,6 +120,9 @@ class Dispatch:
             weight = sum([len(envelope.raw) for envelope in envelopes]) if received.too_long else self._unpublished
             self._unpublished = 0
             self._fanout.publish(envelopes, weight)
+            for call, envelope in received.answered:
+                if call.at_once is not None and not call.future.done():
+                    self._guarded(call.at_once, envelope)
             if self._listeners:
                 self._tell_listeners(envelopes)
         if received.malformed or received.too_long or received.late:
@@ -143,8 +148,8 @@ class Dispatch:
                     except Exception:  # noqa: BLE001  # a guest's fault stays the guest's
                         self._counters.guest_errors += 1
 
-    def _guarded(self, call: Callable[[ConnectionLostError], None], error: ConnectionLostError) -> None:
+    def _guarded(self, call: Callable[[T], None], value: T) -> None:
         try:
-            call(error)
+            call(value)
         except Exception:  # noqa: BLE001  # a guest's fault stays the guest's
             self._counters.guest_errors += 1

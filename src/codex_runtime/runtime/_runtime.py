@@ -305,6 +305,20 @@ class Runtime:
         """Follow one thread from inside the dispatch: exact, whatever the speed of any reader. Returns the way out."""
         return self._dispatch.listen(thread_id, listener)
 
+    async def request_and_note(
+        self, method: str, params: object, note: Callable[[JsonValue], None], *, deadline: float | None = None
+    ) -> JsonValue:
+        """As :meth:`request`, but also give the result to ``note``, inside the dispatch.
+
+        That is before anything that came after the answer, in the same read, is folded or offered to anybody.
+        """
+
+        def at_once(envelope: Envelope) -> None:
+            if envelope.fault is None and not envelope.refused:
+                note(self._decoded(method, envelope))
+
+        return self._decoded(method, await self._respond(method, params, deadline, at_once=at_once))
+
     def answer_with(self, ticket: Ticket, handler: Callable[[Ticket], Awaitable[None]]) -> None:
         """Let a handler settle a ticket, in a task of the runtime; if it does not, the ticket is declined."""
         self._desk.run(ticket, handler)
@@ -421,13 +435,20 @@ class Runtime:
     # -- inside ----------------------------------------------------------------------------------------------------
 
     async def _respond(
-        self, method: str, params: object, deadline: float | None, *, on: Link[Call] | None = None
+        self,
+        method: str,
+        params: object,
+        deadline: float | None,
+        *,
+        on: Link[Call] | None = None,
+        at_once: Callable[[Envelope], None] | None = None,
     ) -> Envelope:
         total = seconds = self._seconds(deadline)
         until = self._clock.monotonic() + seconds
         for attempt in range(self.config.overload_retries + 1):
             try:
-                return outcome_of(method, _response(await self._calls.run("request", method, params, seconds, on=on)))
+                response = await self._calls.run("request", method, params, seconds, on=on, at_once=at_once)
+                return outcome_of(method, _response(response))
             except RequestTimeoutError:
                 self._counters.requests_failed += 1
                 raise RequestTimeoutError(method, total) from None

@@ -11,6 +11,8 @@
 
 from codex_runtime.testing._clock import ManualClock
 from codex_runtime.testing._codex_home import mcp_stub, write_codex_home
+from codex_runtime.testing._fake_log import Answer, Asked, Received
+from codex_runtime.testing._fake_orders import Refusal
 from codex_runtime.testing._fake_script import (
     Ask,
     AskUser,
@@ -64,8 +66,10 @@ from codex_runtime.testing._reply import (
 from codex_runtime.testing._reply_json import replies_from_json
 
 __all__ = [
+    "Answer",
     "Ask",
     "AskUser",
+    "Asked",
     "Bytes",
     "Call",
     "CallTool",
@@ -100,7 +104,9 @@ __all__ = [
     "Question",
     "RateLimits",
     "Raw",
+    "Received",
     "Recorder",
+    "Refusal",
     "ReplayServer",
     "Reply",
     "RequestPermissions",

@@ -94,6 +94,8 @@ class FakeAppServer:
         self._host = PuppetHost(master) if process else None
         self._is_open = False
         self._grandchildren: list[int] = []
+        for step in self._orders.default.steps:
+            self._check(step)
         self.on_turn(*scripts)
 
     def __repr__(self) -> str:
@@ -384,5 +386,3 @@ class _MemoryBody:
                 self.link.ignore_term()
             case Stderr(text):
                 self.link.log(text)
-            case Grandchild():
-                raise ValueError(f"only a real process can play {fault!r}")

@@ -88,8 +88,7 @@ class FakeSession:
 
     def _act(self, outputs: Iterable[Output]) -> None:
         body = self._body
-        if body is None:
-            return
+        assert body is not None, "start the session first"
         said = b""
         for output in outputs:
             if isinstance(output, bytes):

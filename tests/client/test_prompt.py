@@ -1,0 +1,204 @@
+"""Options and prompts: how they are merged, what is refused, and their form on the wire."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from codex_runtime import ConfigError, File, Image, LocalImage, RunProfile, Skill
+from codex_runtime.client._prompt import MAX_INPUT, RunOptions, TurnOptions, folder, inputs
+from codex_runtime.errors import PermissionDeniedError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+EVERYTHING: dict[str, Any] = {
+    "model": "m",
+    "effort": "high",
+    "summary": "concise",
+    "sandbox": "workspace-write",
+    "network": True,
+    "writable_roots": ("/srv/data",),
+    "allow_full_access": True,
+    "approvals": "accept",
+    "approval_policy": "untrusted",
+    "deadline": 5.0,
+    "output_schema": {"type": "object"},
+    "base_instructions": "base",
+    "developer_instructions": "dev",
+    "settings": {"features.x": True},
+    "ephemeral": True,
+}
+
+
+# -- options -----------------------------------------------------------------------------------------------------------
+
+
+def test_the_two_lists_of_options_are_those_of_the_profile() -> None:
+    """`RunProfile` and the typed keyword arguments cannot drift apart."""
+    fields = set(RunProfile.__struct_fields__)
+    assert set(RunOptions.__annotations__) | set(TurnOptions.__annotations__) == fields == set(EVERYTHING)
+
+
+def test_every_option_reaches_the_wire() -> None:
+    """Nothing that may be said is lost; each has one place in each form."""
+    profile = RunProfile(**EVERYTHING)
+    assert profile.thread_params("/ws") == {
+        "cwd": "/ws",
+        "sandbox": "workspace-write",
+        "approvalPolicy": "untrusted",
+        "model": "m",
+        "baseInstructions": "base",
+        "developerInstructions": "dev",
+        "config": {
+            "features.x": True,
+            "sandbox_workspace_write.network_access": True,
+            "sandbox_workspace_write.writable_roots": ["/srv/data"],
+        },
+    }
+    assert profile.turn_params("t", [{"type": "text", "text": "go"}]) == {
+        "threadId": "t",
+        "input": [{"type": "text", "text": "go"}],
+        "sandboxPolicy": {"type": "workspaceWrite", "networkAccess": True, "writableRoots": ["/srv/data"]},
+        "approvalPolicy": "untrusted",
+        "model": "m",
+        "effort": "high",
+        "summary": "concise",
+        "outputSchema": {"type": "object"},
+    }
+
+
+def test_the_defaults_are_the_safe_ones_and_are_said() -> None:
+    """Whatever the server's own configuration allows, a plain session may only read, and asks for nothing."""
+    profile = RunProfile()
+    assert profile.thread_params("/ws") == {"cwd": "/ws", "sandbox": "read-only", "approvalPolicy": "never"}
+    params = profile.turn_params("t", [])
+    assert params["sandboxPolicy"] == {"type": "readOnly", "networkAccess": False}
+    assert params["approvalPolicy"] == "never"
+
+
+@pytest.mark.parametrize("approvals", ["accept", "stream", print])
+def test_the_agent_asks_when_somebody_answers(approvals: Any) -> None:
+    """Unless another policy is wished."""
+    assert RunProfile(approvals=approvals).effective_approval_policy == "on-request"
+    assert RunProfile(approvals=approvals, approval_policy="never").effective_approval_policy == "never"
+
+
+def test_options_change_a_profile_one_by_one() -> None:
+    """The old one stays as it is; nothing to change gives the same."""
+    profile = RunProfile(model="a", deadline=3.0)
+    assert profile.changed(model="b") == RunProfile(model="b", deadline=3.0)
+    assert profile.changed(model=None) == RunProfile(deadline=3.0)
+    assert profile.model == "a"
+    assert profile.changed() is profile
+
+
+@pytest.mark.parametrize(
+    ("options", "field"),
+    [
+        ({"sandbox": "none"}, "sandbox"),
+        ({"approval_policy": "sometimes"}, "approval_policy"),
+        ({"approvals": "maybe"}, "approvals"),
+        ({"network": True, "sandbox": "danger-full-access", "allow_full_access": True}, "network"),
+        ({"writable_roots": ("/a",)}, "writable_roots"),
+        ({"writable_roots": ("a",), "sandbox": "workspace-write"}, "writable_roots"),
+        ({"deadline": 0}, "deadline"),
+        ({"deadline": -1.0}, "deadline"),
+        ({"deadline": float("inf")}, "deadline"),
+        ({"deadline": float("nan")}, "deadline"),
+        ({"model": ""}, "model"),
+        ({"effort": ""}, "effort"),
+        ({"summary": ""}, "summary"),
+        ({"modell": "m"}, "modell"),
+    ],
+)
+def test_a_wrong_option_is_named(options: dict[str, Any], field: str) -> None:
+    """Before anything is sent, and the same whether it stands in a profile or in a call."""
+    with pytest.raises(ConfigError) as caught:
+        RunProfile().changed(**options)
+    assert caught.value.field == field
+
+
+def test_full_access_wants_a_second_word() -> None:
+    """Whoever means it says it twice."""
+    with pytest.raises(PermissionDeniedError, match="allow_full_access"):
+        RunProfile(sandbox="danger-full-access")
+    profile = RunProfile(sandbox="danger-full-access", allow_full_access=True)
+    assert profile.turn_params("t", [])["sandboxPolicy"] == {"type": "dangerFullAccess"}
+
+
+# -- prompts -----------------------------------------------------------------------------------------------------------
+
+
+def test_plain_text_is_one_input(workspace: Path) -> None:
+    """As it is."""
+    assert inputs("Grüße\n", str(workspace)) == [{"type": "text", "text": "Grüße\n"}]
+
+
+def test_a_file_is_mentioned_where_it_stands(workspace: Path) -> None:
+    """The server finds the mention by its place in the UTF-8 text."""
+    (workspace / "ä.txt").touch()
+    (workspace / "b c").mkdir()
+    (item,) = inputs(["Ünser", File("ä.txt"), "und\n", File(workspace / "b c"), "ende"], str(workspace))
+    assert isinstance(item, dict)
+    text = str(item["text"])
+    assert text == f"Ünser\n@ä.txt\nund\n@{workspace / 'b c'}\nende"
+    spans = [element["byteRange"] for element in item["text_elements"]]
+    mentioned = [text.encode()[span["start"] : span["end"]].decode() for span in spans]
+    assert mentioned == ["@ä.txt", f"@{workspace / 'b c'}"]
+
+
+def test_images_and_skills_follow_the_text(workspace: Path) -> None:
+    """Local ones with their absolute path."""
+    (workspace / "i.png").touch()
+    (workspace / "SKILL.md").touch()
+    prompt = [Image("https://example.com/a.png"), "look", LocalImage("i.png"), Skill("s", workspace / "SKILL.md")]
+    assert inputs(prompt, str(workspace)) == [
+        {"type": "text", "text": "look"},
+        {"type": "image", "url": "https://example.com/a.png"},
+        {"type": "localImage", "path": str(workspace / "i.png")},
+        {"type": "skill", "name": "s", "path": str(workspace / "SKILL.md")},
+    ]
+    assert inputs([Image("https://example.com/a.png")], str(workspace)) == [
+        {"type": "image", "url": "https://example.com/a.png"}
+    ]
+
+
+@pytest.mark.parametrize(
+    ("prompt", "problem"),
+    [
+        ("", "must not be empty"),
+        (" \n", "must not be empty"),
+        ([], "must not be empty"),
+        ([File("missing")], "does not exist"),
+        ([LocalImage("missing.png")], "does not exist"),
+        (["x", Skill("s", "missing")], "does not exist"),
+        ([7], "neither text nor an attachment"),
+        ("x" * (MAX_INPUT + 1), f"has {MAX_INPUT + 1} characters"),
+    ],
+)
+def test_a_prompt_that_cannot_be_sent_is_refused(prompt: Any, problem: str, workspace: Path) -> None:
+    """With a word on what is wrong, and without repeating it."""
+    with pytest.raises(ConfigError, match=problem) as caught:
+        inputs(prompt, str(workspace))
+    assert caught.value.field == "prompt"
+    assert len(str(caught.value)) < 100
+
+
+def test_the_longest_prompt_that_the_server_takes_passes(workspace: Path) -> None:
+    """The bound is in characters, as the server counts."""
+    assert len(inputs("ä" * MAX_INPUT, str(workspace))) == 1
+
+
+def test_the_folder_is_absolute_and_exists(workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server would take any."""
+    monkeypatch.chdir(tmp_path)
+    assert folder(None) == str(tmp_path)
+    assert folder("workspace") == str(workspace)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert folder("~/workspace") == str(workspace)
+    (tmp_path / "file").touch()
+    for wrong in ("missing", "file"):
+        with pytest.raises(ConfigError, match="is not an existing folder"):
+            folder(wrong)
