@@ -67,7 +67,7 @@ def main() -> None:
         results["decode"] = {"ours": ours, "sdk": sdk}
         report.decode_table(ours, sdk)
     if "instructions" in wanted or (chosen.full and not wanted):
-        results["instructions"] = instructions.measure()
+        results["instructions"] = instructions.measure(slow=chosen.full)
         instructions.show(results["instructions"])
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(json.dumps(results, indent=1), encoding="utf-8")

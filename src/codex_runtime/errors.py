@@ -28,7 +28,8 @@
     │   ├── AlreadySettledError
     │   └── InvalidAnswerError
     ├── SessionBusyError                     the session already runs a turn
-    └── SessionClosedError
+    ├── SessionClosedError
+    └── StoreError                           a file of ours cannot be read or written
 
 Catch :class:`CodexError` for all of them. ``RequestFailedError`` and ``TurnFailedError`` repeat what the server
 said; no other message holds anything that came over the wire.
@@ -65,6 +66,7 @@ __all__ = [
     "SessionBusyError",
     "SessionClosedError",
     "StartError",
+    "StoreError",
     "TurnError",
     "TurnFailedError",
     "TurnInterruptedError",
@@ -220,3 +222,14 @@ class SessionBusyError(CodexError):
 
 class SessionClosedError(CodexError):
     """The session was closed."""
+
+
+class StoreError(CodexError):
+    """A file of ours (a log, a journal) cannot be read or written, is damaged, or is in use by somebody else.
+
+    ``path`` names it. What was acknowledged before is still there.
+    """
+
+    def __init__(self, message: str, *, path: str | None = None) -> None:
+        super().__init__(message)
+        self.path = path

@@ -20,12 +20,12 @@ from codex_runtime.client import (
     TokenCounts,
     TokenUsage,
     TurnCompleted,
+    TurnEvent,
     TurnFault,
     TurnResult,
     TurnStarted,
 )
 from codex_runtime.client import Item as TurnItem
-from codex_runtime.client import TurnEvent
 
 RESULT = TurnResult(
     thread_id="t",
@@ -63,7 +63,9 @@ def test_an_event_is_its_name_and_its_fields(event: Event, record: dict[str, obj
 
 def test_every_kind_of_event_has_a_name_of_its_own() -> None:
     """The names of the classes are the names in the documentation, and no two are alike."""
-    names = {"".join(f"_{c.lower()}" if c.isupper() else c for c in kind.__name__)[1:] for kind in typing.get_args(TurnEvent)}
+    names = {
+        "".join(f"_{c.lower()}" if c.isupper() else c for c in kind.__name__)[1:] for kind in typing.get_args(TurnEvent)
+    }
     assert {"text_delta", "command_completed", "file_change_started", "turn_completed"} <= names
     assert len(names) == len(typing.get_args(TurnEvent))
 

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import signal
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,8 +15,6 @@ from codex_runtime.testing import Exec, Gate, Hold, Patch, Reply, Say, Stall, Th
 from tests.cli.command_line import Terminal, piped
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from codex_runtime.testing import MockModel
 
 pytestmark = pytest.mark.timeout(90)
@@ -61,7 +60,9 @@ async def test_on_a_terminal_the_turn_is_shown_as_it_runs(model: MockModel, home
 
 async def test_a_pipe_gets_the_answer_alone(model: MockModel, home: str, workspace: Path) -> None:
     """Progress goes to standard error, without escape sequences; the prompt may come from standard input."""
-    model.enqueue(Reply(Say("On it.", phase="commentary"), Exec("true")), Reply(Say("Done\x1b[2J.", phase="final_answer")))
+    model.enqueue(
+        Reply(Say("On it.", phase="commentary"), Exec("true")), Reply(Say("Done\x1b[2J.", phase="final_answer"))
+    )
     ended = await piped("run", "-", "--codex-home", home, "--cwd", str(workspace), stdin="do it\n")
     assert (ended.code, ended.out) == (0, "Done␛[2J.\n")
     assert "✓ completed" in ended.err
@@ -121,14 +122,15 @@ async def test_a_thread_can_be_gone_on_with(model: MockModel, home: str, workspa
     ],
 )
 async def test_what_needs_leave_is_asked(
-    model: MockModel, home: str, workspace: Path, option: str, keys: str, outcome: str, written: bool
+    model: MockModel, home: str, workspace: Path, *, option: str, keys: str, outcome: str, written: bool
 ) -> None:
     """A plain yes is a yes; anything else that ends the question is a no."""
     model.enqueue(Reply(ASK), Reply(Say("I see.")))
     arguments = ("run", "do it", "--codex-home", home, "--cwd", str(workspace), "--approve", option)
     async with Terminal(*arguments) as terminal:
+        await terminal.see("/bin/bash -c 'echo asked > asked.txt'", "because: May I write a file?")
         for answer in keys.splitlines(keepends=True):
-            await terminal.see("/bin/bash -c 'echo asked > asked.txt'", "because: May I write a file?", "[c]ancel the turn")
+            await terminal.see("[c]ancel the turn")
             terminal.forget()
             terminal.type(answer)
         await terminal.see(f" {outcome}", "I see.")
@@ -157,7 +159,9 @@ async def test_cancel_ends_the_turn(model: MockModel, home: str, workspace: Path
         assert "error: the turn was interrupted" in terminal.text
 
 
-async def test_with_the_prompt_from_a_pipe_the_terminal_is_still_asked(model: MockModel, home: str, workspace: Path) -> None:
+async def test_with_the_prompt_from_a_pipe_the_terminal_is_still_asked(
+    model: MockModel, home: str, workspace: Path
+) -> None:
     """The keyboard is the terminal behind the command, not its standard input."""
     model.enqueue(Reply(ASK), Reply(Say("I see.")))
     reading, writing = os.pipe()
@@ -174,7 +178,9 @@ async def test_with_the_prompt_from_a_pipe_the_terminal_is_still_asked(model: Mo
 async def test_never_means_that_nobody_is_asked(model: MockModel, home: str, workspace: Path) -> None:
     """The model is told no by the server itself."""
     model.enqueue(Reply(ASK), Reply(Say("I see.")))
-    async with Terminal("run", "do it", "--approve", "never", "--codex-home", home, "--cwd", str(workspace)) as terminal:
+    async with Terminal(
+        "run", "do it", "--approve", "never", "--codex-home", home, "--cwd", str(workspace)
+    ) as terminal:
         assert await terminal.end() == 0
         assert "? run this command?" not in terminal.text
     assert not (workspace / "asked.txt").exists()
@@ -225,7 +231,9 @@ async def test_an_interrupt_ends_an_open_question(model: MockModel, home: str, w
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-async def test_a_polite_signal_ends_everything(model: MockModel, home: str, workspace: Path, number: signal.Signals) -> None:
+async def test_a_polite_signal_ends_everything(
+    model: MockModel, home: str, workspace: Path, number: signal.Signals
+) -> None:
     """The exit code says that it was a signal."""
     model.enqueue(Reply(Say("I am about to"), Stall()))
     async with Terminal("run", "do it", "--codex-home", home, "--cwd", str(workspace)) as terminal:
@@ -329,21 +337,17 @@ async def test_what_the_server_cannot_use_is_one_clear_line(
 
 def app_servers_below(pid: int) -> list[int]:
     """Find the codex processes among the descendants of a process."""
-    found, parents = [], {pid}
-    stats = {int(name): stat_of(name) for name in os.listdir("/proc") if name.isdigit()}
+    known = {int(path.name): stat_of(path) for path in Path("/proc").iterdir() if path.name.isdigit()}
+    below = {pid}
     for _ in range(4):
-        parents |= {child for child, (_, parent) in stats.items() if parent in parents}
-    for child in parents - {pid}:
-        if stats[child][0] == "codex":
-            found.append(child)
-    return found
+        below |= {child for child, (_, parent) in known.items() if parent in below}
+    return [child for child in below if known[child][0] == "codex"]
 
 
-def stat_of(name: str) -> tuple[str, int]:
+def stat_of(process: Path) -> tuple[str, int]:
     """Return the name and the parent of a process; nothing in particular if it is gone."""
     try:
-        with open(f"/proc/{name}/stat") as file:  # noqa: PTH123
-            head, _, tail = file.read().rpartition(")")
+        head, _, tail = (process / "stat").read_text().rpartition(")")
     except OSError:
         return "", 0
     return head.partition("(")[2], int(tail.split()[1])

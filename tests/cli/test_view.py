@@ -90,7 +90,12 @@ def test_a_text_without_pieces_is_shown_at_its_end() -> None:
 
 def test_reasoning_is_marked_and_parted_from_text() -> None:
     """Each item has lines of its own."""
-    events = (ReasoningDelta("I ", "r"), ReasoningDelta("think", "r"), ReasoningCompleted("I think", "", "r"), TextDelta("So.", "m"))
+    events = (
+        ReasoningDelta("I ", "r"),
+        ReasoningDelta("think", "r"),
+        ReasoningCompleted("I think", "", "r"),
+        TextDelta("So.", "m"),
+    )
     assert seen(*events) == ["· I think", "So."]
 
 
@@ -108,7 +113,11 @@ def test_a_command_is_shown_with_its_output_once() -> None:
 
 @pytest.mark.parametrize(
     ("code", "status", "line"),
-    [(3, "failed", "  ✗ exit 3 · 0.2 s"), (None, "failed", "  ✗ failed · 0.2 s"), (None, "declined", "  ✗ declined · 0.2 s")],
+    [
+        (3, "failed", "  ✗ exit 3 · 0.2 s"),
+        (None, "failed", "  ✗ failed · 0.2 s"),
+        (None, "declined", "  ✗ declined · 0.2 s"),
+    ],
 )
 def test_a_command_that_failed_says_how(code: int | None, status: str, line: str) -> None:
     """By its exit code, if it has one."""
@@ -124,7 +133,12 @@ def test_long_output_is_shortened_in_the_middle() -> None:
 
 def test_commands_at_once_are_told_apart() -> None:
     """A block stands below its own command, which is named again if another one came between."""
-    events = (started("one", "1"), started("two", "2"), completed("one", "a", item="1"), completed("two", "b", item="2"))
+    events = (
+        started("one", "1"),
+        started("two", "2"),
+        completed("one", "a", item="1"),
+        completed("two", "b", item="2"),
+    )
     blocks = [["$ one"], ["$ two"], ["$ one", "  │ a", "  ✓ 0.2 s"], ["$ two", "  │ b", "  ✓ 0.2 s"]]
     assert seen(*events) == [line for block in blocks for line in block]
 
@@ -157,13 +171,20 @@ def test_a_patch_is_shown_as_a_diff_once() -> None:
         "  │  z",
         "  ✓ applied",
     ]
-    assert seen(*patch(FileChange("/ws/a", "delete", "x\n"), status="declined")) == ["± delete a  +0 -1", "  │ -x", "  ✗ declined"]
+    assert seen(*patch(FileChange("/ws/a", "delete", "x\n"), status="declined")) == [
+        "± delete a  +0 -1",
+        "  │ -x",
+        "  ✗ declined",
+    ]
 
 
 def test_a_long_patch_is_shortened_unless_somebody_is_asked_about_it() -> None:
     """As with commands; and then its lines are not cut at the edge either."""
     change = FileChange("/ws/a", "add", "".join(f"{'x' * 80}{number}\n" for number in range(100)))
-    short, whole = seen(FileChangeStarted((change,), "", "p")), seen(FileChangeStarted((change,), "", "p"), in_full=True)
+    short, whole = (
+        seen(FileChangeStarted((change,), "", "p")),
+        seen(FileChangeStarted((change,), "", "p"), in_full=True),
+    )
     assert (len(short), short[-1]) == (62, "  │ … 40 more lines")
     assert short[1].endswith("…")
     assert len(whole) == 101
@@ -254,7 +275,9 @@ def test_a_summary_says_what_a_turn_came_to() -> None:
     assert seen(TurnCompleted(whole)) == []
 
 
-@pytest.mark.parametrize(("duration", "text"), [(0.04, "0.0 s"), (9.94, "9.9 s"), (12.4, "12 s"), (60, "1 min"), (125.2, "2 min 5 s")])
+@pytest.mark.parametrize(
+    ("duration", "text"), [(0.04, "0.0 s"), (9.94, "9.9 s"), (12.4, "12 s"), (60, "1 min"), (125.2, "2 min 5 s")]
+)
 def test_durations_are_told_as_people_say_them(duration: float, text: str) -> None:
     """Tenths matter below ten seconds only."""
     assert seconds(duration) == text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 
 import pytest
@@ -29,7 +30,10 @@ def wrapped(*pieces: str, width: int = 10) -> str:
         ("日本語 日本語", "日本語\n日本語"),
         ("    code that is long stays", "    code that is long stays"),
         ("| a | table | stays |", "| a | table | stays |"),
-        ("```\ncode that is long stays\n```\nand prose goes on", "```\ncode that is long stays\n```\nand prose\ngoes on"),
+        (
+            "```\ncode that is long stays\n```\nand prose goes on",
+            "```\ncode that is long stays\n```\nand prose\ngoes on",
+        ),
     ],
 )
 def test_prose_is_broken_and_form_is_kept(text: str, shown: str) -> None:
@@ -41,7 +45,7 @@ def test_prose_is_broken_and_form_is_kept(text: str, shown: str) -> None:
 def test_pieces_do_not_matter(text: str, cuts: list[int]) -> None:
     """However the text is cut, the lines are the same."""
     places = [0, *sorted(cut for cut in cuts if cut < len(text)), len(text)]
-    assert wrapped(*(text[start:end] for start, end in zip(places, places[1:], strict=False))) == wrapped(text)
+    assert wrapped(*(text[start:end] for start, end in itertools.pairwise(places))) == wrapped(text)
 
 
 @given(texts)

@@ -129,7 +129,7 @@ async def test_a_server_that_is_too_old_is_ended_again() -> None:
     """Nothing is left of it."""
     fake = FakeAppServer()
     client = Client(RuntimeConfig(launcher=fake), minimum_version="99.0.0")
-    with pytest.raises(IncompatibleServerError, match="99.0.0"):
+    with pytest.raises(IncompatibleServerError, match=r"99\.0\.0"):
         await client.open()
     assert client.runtime.connection.phase == "closed"
     assert fake.requests("thread/start") == []

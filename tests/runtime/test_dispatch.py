@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -17,15 +17,6 @@ from codex_runtime.testing._fake_script import Ask, Bytes, Command, Garbage, Hug
 from codex_runtime.testing._fake_server import FakeAppServer
 from codex_runtime.testing._reply import Say
 from tests.runtime.rig import Wire, config, restart, running, task, turns, until
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-
-async def everything(runtime: Runtime) -> AsyncIterator[Envelope | Gap]:
-    """Follow both directions."""
-    async for item in runtime.subscribe(outbound=True):
-        yield item
 
 
 def drained(subscription: Any) -> list[Envelope]:

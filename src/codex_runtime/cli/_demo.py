@@ -97,7 +97,7 @@ class _Demo:
         config = RuntimeConfig(
             binary=self._binary,
             codex_home=self._stage.prepare(model.base_url),
-            env={MARK: self._mark},
+            env={MARK: self._mark, "TMPDIR": str(self._stage.scratch)},
             server_request_deadline=self._patience,
             on_restart=self._note_restart,
         )
@@ -155,7 +155,7 @@ class _Demo:
             await self._turn(session, _stage.BUILD, victim=client)
         except TurnLostError as error:
             lost = error.result
-            self._screen.line(str(error), "red", mark="✗ ")
+            self._screen.paragraph(str(error), "red", mark="✗ ", mark_style="red")
             kept = f"{len(' '.join(m.text for m in lost.messages).split())} words, {len(lost.commands)} command still running"
             self._screen.line(f"what had arrived is kept in the error: {kept}", "dim", mark="  ")
         else:
@@ -213,7 +213,7 @@ class _Demo:
         pid = victim.runtime.pid
         self._before = alive(self._mark)
         text = f"SIGKILL to process {pid}, the app server, one of {len(self._before)} that are running"
-        self._screen.line(text, "bold red", mark="✗ ")
+        self._screen.paragraph(text, "bold red", mark="✗ ", mark_style="bold red")
         _kill(pid)
 
     def _note_restart(self, restarted: Restarted) -> None:
@@ -225,7 +225,7 @@ class _Demo:
         self._screen.show(Rule(Text(f"{number}  {title}", "bold"), align="left", style="dim"))
 
     def _proof(self, text: str) -> None:
-        self._screen.line(text, "green", mark="✓ ", mark_style="green")
+        self._screen.paragraph(text, "green", mark="✓ ", mark_style="green")
 
     def _expect(self, holds: bool, flaw: str) -> bool:  # noqa: FBT001
         if not holds:

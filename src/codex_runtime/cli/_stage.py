@@ -58,6 +58,11 @@ class Stage:
         return self.folder / "greet"
 
     @property
+    def scratch(self) -> Path:
+        """Where the app server leaves its temporary files, so that they go with the rest."""
+        return self.folder / "tmp"
+
+    @property
     def copied(self) -> bool:
         """Whether the copy was made that the agent had to ask for."""
         return (self.workspace / "copy.py").exists()
@@ -69,18 +74,20 @@ class Stage:
 
     def model(self) -> MockModel:
         """Return the model, still to be entered."""
-        return MockModel(default=self._reply)
+        return MockModel(default=self.reply)
 
     def prepare(self, base_url: str) -> Path:
         """Write the files and return the ``CODEX_HOME`` for a model at ``base_url``."""
         self.workspace.mkdir()
+        self.scratch.mkdir()
         for name, text in _FILES.items():
             (self.workspace / name).write_text(text)
         if git := shutil.which("git"):  # without it the workspace is a folder like any other
             subprocess.run([git, "init", "--quiet"], cwd=self.workspace, check=False, capture_output=True, timeout=10)
         return write_codex_home(self.folder / "codex-home", base_url, model="gpt-5.5")
 
-    def _reply(self, request: ModelRequest) -> Reply:
+    def reply(self, request: ModelRequest) -> Reply:
+        """What the model answers."""
         done = request.outputs()
         match request.prompt:
             case text if text == LOOK:

@@ -1,0 +1,740 @@
+"""Requests of the server: each gets one answer, in its own generation, and whatever is unclear is a no."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from codex_runtime._sansio import server_requests as rules
+from codex_runtime._sansio.restart import Exit
+from codex_runtime.errors import (
+    AlreadySettledError,
+    InvalidAnswerError,
+    LocalProtocolError,
+    RuntimeDeadError,
+    ServerRequestNotFoundError,
+)
+from codex_runtime.runtime import Graces, Runtime, Ticket
+from codex_runtime.testing._clock import ManualClock
+from codex_runtime.testing._fake_script import Ask, Command, Script
+from codex_runtime.testing._fake_server import FakeAppServer
+from tests.runtime.rig import Wire, config, restart, running, task, turns, until
+
+THREAD = {"threadId": "t", "turnId": "u", "itemId": "i"}
+
+# What each kind is asked with, and an answer that it takes.
+KINDS: dict[str, tuple[dict[str, Any], Any]] = {
+    rules.COMMAND: ({**THREAD, "command": "ls"}, {"decision": "accept"}),
+    rules.FILE_CHANGE: (THREAD, {"decision": "acceptForSession"}),
+    rules.PERMISSIONS: (
+        {**THREAD, "permissions": {"network": {"enabled": True}}},
+        {"permissions": {}, "scope": "turn"},
+    ),
+    rules.USER_INPUT: ({**THREAD, "questions": []}, {"answers": {"q": {"answers": ["a"]}}}),
+    rules.TOOL_CALL: ({**THREAD, "tool": "x"}, {"success": True, "contentItems": []}),
+    rules.ELICITATION: ({"threadId": "t", "message": "?"}, {"action": "accept", "content": {}}),
+    rules.TOKENS: ({"reason": "unauthorized"}, {"accessToken": "a", "chatgptAccountId": "b"}),
+    rules.ATTESTATION: ({}, {"token": "x"}),
+    rules.CURRENT_TIME: ({}, {"currentTimeAt": 1}),
+    rules.OLD_COMMAND: ({"conversationId": "t"}, {"decision": "approved"}),
+    rules.OLD_PATCH: ({"conversationId": "t"}, {"decision": "approved"}),
+}
+EVERY = pytest.mark.parametrize("method", sorted(rules.KNOWN))
+
+
+def declined(method: str) -> Any:
+    """The answer that says no, as it stands in the fake's record: result, code."""
+    answer = rules.decline(method)
+    return (answer.result, None) if isinstance(answer, rules.Reply) else (None, answer.code)
+
+
+def told(fake: FakeAppServer) -> list[Any]:
+    """The answers in the fake's record."""
+    return [(answer.result, answer.error and answer.error["code"]) for answer in fake.answers]
+
+
+class Taker:
+    """A listener that takes server requests, or not."""
+
+    def __init__(self, *, takes: bool = True, error: Exception | None = None, settles: bool = False) -> None:
+        self.takes = takes
+        self.error = error
+        self.settles = settles
+        self.tickets: list[Ticket] = []
+
+    def envelope(self, envelope: object) -> None:
+        """Not of interest."""
+
+    def lost(self, error: object) -> None:
+        """Not of interest."""
+
+    def ticket(self, ticket: Ticket) -> bool:
+        """Take it, or not."""
+        self.tickets.append(ticket)
+        if self.settles:
+            ticket.accept()
+        if self.error is not None:
+            raise self.error
+        return self.takes
+
+
+async def ask(fake: FakeAppServer, runtime: Runtime, method: str = rules.COMMAND, **params: Any) -> Ticket:
+    """Have the server ask, and return the ticket."""
+    before = len(runtime.tickets)
+    fake.play(Ask(method, {**KINDS[method][0], **params}))
+    await until(lambda: len(runtime.tickets) == before + 1)
+    return runtime.tickets[-1]
+
+
+# -- nobody, somebody, everybody ---------------------------------------------------------------------------------------
+
+
+@EVERY
+async def test_nobody_is_a_no_at_once(method: str) -> None:
+    """I6: in the method's own form, without any wait."""
+    fake, clock = FakeAppServer(), ManualClock()
+    async with running(fake, clock) as runtime:
+        fake.play(Ask(method, KINDS[method][0]))
+        await fake.until(lambda: bool(fake.answers))
+        assert told(fake) == [declined(method)]
+        assert fake.answers[0].counted
+        assert dict(runtime.state.pending) == {}
+        assert sum(runtime.metrics.settled.values()) == runtime.metrics.server_requests == 1
+        assert clock.planned == 0
+
+
+async def test_an_unknown_method_is_refused_even_if_somebody_would_answer() -> None:
+    """M8: never left hanging, never accepted; a handler could not know what it says yes to."""
+    seen: list[Ticket] = []
+
+    async def handler(ticket: Ticket) -> None:
+        seen.append(ticket)
+
+    fake = FakeAppServer()
+    async with running(fake, on_server_request=handler) as runtime:
+        fake.play(Ask("brand/new", {"threadId": "t"}))
+        await fake.until(lambda: bool(fake.answers))
+        assert told(fake) == [(None, -32601)]
+        assert seen == []
+        assert dict(runtime.metrics.settled) == {"refused": 1}
+
+
+@EVERY
+async def test_a_handler_answers(method: str) -> None:
+    """G5: exactly what it says is written, once."""
+    params, answer = KINDS[method]
+    seen: list[Ticket] = []
+
+    async def handler(ticket: Ticket) -> None:
+        seen.append(ticket)
+        ticket.reply(answer)
+        await asyncio.sleep(0)
+
+    fake = FakeAppServer()
+    async with running(fake, on_server_request=handler) as runtime:
+        fake.play(Ask(method, params))
+        await fake.until(lambda: bool(fake.answers))
+        assert told(fake) == [(answer, None)]
+        assert (seen[0].method, seen[0].params, seen[0].generation) == (method, params, 0)
+        assert seen[0].is_approval == (method in rules.APPROVALS)
+        await turns()
+        assert runtime.metrics.guest_errors == 0
+
+
+@pytest.mark.parametrize("how", ["raises", "returns", "no coroutine", "cancels itself"])
+async def test_a_handler_that_does_not_answer_is_a_no(how: str) -> None:
+    """I6: whatever way it fails."""
+
+    async def handler(_: Ticket) -> None:
+        if how == "raises":
+            raise ZeroDivisionError
+        if how == "cancels itself":
+            raise asyncio.CancelledError
+
+    fake = FakeAppServer()
+    chosen: Any = (lambda _: None) if how == "no coroutine" else handler
+    async with running(fake, on_server_request=chosen) as runtime:
+        fake.play(Ask(rules.COMMAND, THREAD))
+        await fake.until(lambda: bool(fake.answers))
+        assert fake.answers[0].decision == "decline"
+        assert runtime.metrics.guest_errors == (how in ("raises", "no coroutine"))
+
+
+async def test_a_handler_that_hangs_is_cancelled_and_declined_at_the_deadline() -> None:
+    """C4: with the deadline of its method."""
+    cancelled: list[str] = []
+
+    async def handler(ticket: Ticket) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cancelled.append(ticket.method)
+
+    fake, clock = FakeAppServer(), ManualClock()
+    options = {"server_request_deadline": 10.0, "server_request_deadlines": {rules.FILE_CHANGE: 3.0}}
+    async with running(fake, clock, on_server_request=handler, **options) as runtime:
+        command, change = await ask(fake, runtime), await ask(fake, runtime, rules.FILE_CHANGE)
+        assert (command.deadline, change.deadline) == (clock.monotonic() + 10.0, clock.monotonic() + 3.0)
+        await clock.advance(3.0)
+        assert (change.outcome, change.reason) == ("declined", "nobody answered in time")
+        assert cancelled == [rules.FILE_CHANGE]
+        assert not command.is_settled
+        await clock.advance(7.0)
+        assert [answer.decision for answer in fake.answers] == ["decline", "decline"]
+        assert cancelled == [rules.FILE_CHANGE, rules.COMMAND]
+
+
+async def test_a_handler_that_answers_too_late_is_told() -> None:
+    """I7: the first outcome stands."""
+    late: list[Exception] = []
+
+    async def handler(ticket: Ticket) -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            try:
+                ticket.accept()
+            except AlreadySettledError as error:
+                late.append(error)
+            raise
+
+    fake, clock = FakeAppServer(), ManualClock()
+    async with running(fake, clock, on_server_request=handler) as runtime:
+        await ask(fake, runtime)
+        await clock.advance(60.0)
+        assert [answer.decision for answer in fake.answers] == ["decline"]
+        assert "already declined" in str(late[0])
+
+
+async def test_a_handler_may_go_on_after_its_answer() -> None:
+    """It is ended with the runtime."""
+    done: list[str] = []
+    gate = asyncio.Event()
+
+    async def handler(ticket: Ticket) -> None:
+        ticket.accept()
+        await gate.wait()
+        done.append("logged")
+        await asyncio.Event().wait()
+
+    fake = FakeAppServer()
+    async with running(fake, on_server_request=handler):
+        fake.play(Ask(rules.COMMAND, THREAD))
+        await fake.until(lambda: bool(fake.answers))
+        gate.set()
+        await until(lambda: done)
+    assert done == ["logged"]
+
+
+# -- listeners ---------------------------------------------------------------------------------------------------------
+
+
+async def test_the_listener_of_the_thread_comes_first() -> None:
+    """Before the handler; one that refuses or raises makes way for the next."""
+    seen: list[str] = []
+
+    async def handler(ticket: Ticket) -> None:
+        seen.append(ticket.params["threadId"])
+        ticket.decline()
+
+    fake = FakeAppServer()
+    async with running(fake, on_server_request=handler) as runtime:
+        refusing, raising, taking = Taker(takes=False), Taker(error=ZeroDivisionError()), Taker()
+        stops = [runtime.listen("t", taker) for taker in (refusing, raising, taking)]
+        ticket = await ask(fake, runtime)
+        assert [len(taker.tickets) for taker in (refusing, raising, taking)] == [1, 1, 1]
+        assert (seen, runtime.metrics.guest_errors) == ([], 1)
+        ticket.accept()
+        stops[2]()
+        fake.play(Ask(rules.COMMAND, {**THREAD, "threadId": "t"}), Ask(rules.COMMAND, {**THREAD, "threadId": "other"}))
+        await until(lambda: seen == ["t"])
+        await fake.until(lambda: len(fake.answers) == 3)
+        assert seen == ["t", "other"]
+
+
+@pytest.mark.parametrize("error", [None, ZeroDivisionError()])
+async def test_a_listener_that_settles_has_taken(error: Exception | None) -> None:
+    """Also if it says no word about it, and also if it breaks afterwards: nobody else is bothered, nothing else breaks."""
+    seen: list[Ticket] = []
+
+    async def handler(ticket: Ticket) -> None:
+        seen.append(ticket)
+
+    for options in ({}, {"on_server_request": handler}):
+        fake = FakeAppServer()
+        async with running(fake, **options) as runtime:
+            runtime.listen("t", Taker(takes=False, settles=True, error=error))
+            fake.play(Ask(rules.COMMAND, THREAD))
+            await fake.until(lambda: bool(fake.answers))
+            await turns()
+            assert [answer.decision for answer in fake.answers] == ["accept"]
+            assert seen == []
+            assert await runtime.request("account/read")
+
+
+async def test_a_taken_ticket_may_be_handed_to_a_handler() -> None:
+    """Later, by whoever took it; handing on a settled one does nothing."""
+    fake, seen = FakeAppServer(), []
+
+    async def handler(ticket: Ticket) -> None:
+        seen.append(ticket)
+        ticket.accept()
+
+    async with running(fake) as runtime:
+        runtime.listen("t", Taker())
+        ticket = await ask(fake, runtime)
+        for _ in range(2):
+            runtime.answer_with(ticket, handler)
+            await turns()
+        assert seen == [ticket]
+        assert runtime._desk._handlers == {}
+        assert [answer.decision for answer in fake.answers] == ["accept"]
+
+
+# -- the queue ---------------------------------------------------------------------------------------------------------
+
+
+async def test_while_somebody_iterates_requests_wait_for_them() -> None:
+    """In order."""
+    fake = FakeAppServer()
+    async with running(fake) as runtime:
+        answered = []
+        async with task(anext(runtime.server_requests())) as first:  # type: ignore[arg-type]
+            await turns()
+            fake.play(Ask(rules.COMMAND, THREAD))
+            (await first).accept()
+        await turns()
+        requests = runtime.server_requests()
+        async with task(anext(requests)) as first:  # type: ignore[arg-type]
+            await turns()
+            for method in sorted(rules.KNOWN):
+                fake.play(Ask(method, KINDS[method][0]))
+            ticket = await first
+            while True:
+                answered.append(ticket.method)
+                ticket.reply(KINDS[ticket.method][1])
+                if len(answered) == len(KINDS):
+                    break
+                ticket = await anext(requests)
+        assert answered == sorted(rules.KNOWN)
+        await fake.until(lambda: len(fake.answers) == 12)
+        assert set(runtime.metrics.settled) == {"accepted", "answered", "declined"}
+
+
+async def test_leaving_the_iteration_declines_what_waits() -> None:
+    """And what comes later; what the reader still holds is theirs to settle."""
+    fake = FakeAppServer()
+    async with running(fake) as runtime:
+
+        async def read_one() -> Ticket:
+            async for ticket in runtime.server_requests():
+                return ticket
+            raise AssertionError
+
+        async with task(read_one()) as reader:
+            await turns()
+            fake.play(Ask(rules.COMMAND, THREAD))
+            fake.play(Ask(rules.FILE_CHANGE, THREAD))
+            held = await reader
+        await fake.until(lambda: len(fake.answers) == 1)
+        fake.play(Ask(rules.PERMISSIONS, THREAD))
+        await fake.until(lambda: len(fake.answers) == 2)
+        assert [answer.method for answer in fake.answers] == [rules.FILE_CHANGE, rules.PERMISSIONS]
+        held.accept()
+        await fake.until(lambda: len(fake.answers) == 3)
+        assert fake.answers[2].decision == "accept"
+        assert runtime._desk._queues == []
+
+
+async def test_another_iteration_takes_over_what_waits() -> None:
+    """A request goes to one reader; when that one leaves, the next is there."""
+    fake = FakeAppServer()
+    async with running(fake) as runtime:
+        first, second = runtime.server_requests(), runtime.server_requests()
+        async with task(anext(first)) as one, task(anext(second)) as two:  # type: ignore[arg-type]
+            await turns()
+            fake.play(Ask(rules.COMMAND, THREAD))
+            fake.play(Ask(rules.FILE_CHANGE, THREAD))
+            assert (await one).method == rules.COMMAND
+            assert not two.done()
+            await first.aclose()  # type: ignore[attr-defined]
+            (await two).accept()
+        assert [ticket.method for ticket in runtime.tickets] == [rules.COMMAND]
+
+
+async def test_a_cancelled_reader_leaves_the_iteration() -> None:
+    """Requests are declined again."""
+    fake = FakeAppServer()
+    async with running(fake) as runtime:
+        async with task(anext(runtime.server_requests())) as reader:  # type: ignore[arg-type]
+            await turns()
+            assert len(runtime._desk._queues) == 1
+            reader.cancel()
+            await asyncio.wait([reader])
+        assert runtime._desk._queues == []
+        fake.play(Ask(rules.COMMAND, THREAD))
+        await fake.until(lambda: bool(fake.answers))
+
+
+async def test_a_reader_that_stopped_reading_costs_a_bounded_amount() -> None:
+    """I8: what was settled in the meantime does not wait for it any more."""
+    fake, clock = FakeAppServer(), ManualClock()
+    async with running(fake, clock, server_request_deadline=5.0, max_open_server_requests=3) as runtime:
+        requests = runtime.server_requests()
+        async with task(anext(requests)) as reader:  # type: ignore[arg-type]
+            await turns()
+            for _ in range(4):
+                for _ in range(5):
+                    fake.play(Ask(rules.COMMAND, THREAD))
+                await turns()
+                assert len(runtime._desk._queues[0]._items) <= 3
+                await clock.advance(5.0)
+            assert len(runtime._desk._queues[0]._items) == 0
+            assert (await reader).outcome == "declined"
+        async with task(anext(requests)) as reader:  # type: ignore[arg-type]
+            await turns()
+            fake.play(Ask(rules.FILE_CHANGE, THREAD))
+            assert (await reader).method == rules.FILE_CHANGE
+        assert len(fake.answers) == 20
+        await requests.aclose()  # type: ignore[attr-defined]
+
+
+async def test_an_iteration_ends_with_the_runtime() -> None:
+    """Quietly at the close, with the cause at a death; also one that begins later."""
+    fake = FakeAppServer()
+    runtime = Runtime(config(fake))
+    await runtime.open()
+
+    async def count() -> int:
+        return len([ticket async for ticket in runtime.server_requests()])
+
+    async with task(count()) as reader:
+        await turns()
+        await runtime.aclose()
+        assert await reader == 0
+    assert await count() == 0
+
+    runtime = Runtime(config(fake))
+    await runtime.open()
+    async with task(count()) as reader:
+        fake.die(code=0)
+        await asyncio.wait([reader])
+        assert isinstance(reader.exception(), RuntimeDeadError)
+    with pytest.raises(RuntimeDeadError):
+        await count()
+    await runtime.aclose()
+    with pytest.raises(RuntimeDeadError):
+        await count()
+
+
+# -- bounds ------------------------------------------------------------------------------------------------------------
+
+
+async def test_too_many_at_once_are_declined() -> None:
+    """M10: the newest, at once; the others keep their place."""
+    fake = FakeAppServer()
+    async with running(fake, max_open_server_requests=2) as runtime:
+        runtime.listen("t", Taker())
+        first, second = await ask(fake, runtime), await ask(fake, runtime)
+        fake.play(Ask(rules.COMMAND, THREAD))
+        await fake.until(lambda: bool(fake.answers))
+        assert fake.answers[0].to == fake.asked[2]
+        assert runtime.tickets == (first, second)
+        first.accept()
+        third = await ask(fake, runtime)
+        assert runtime.tickets == (second, third)
+        assert runtime.metrics.open_server_requests == 2
+
+
+# -- exactly once ------------------------------------------------------------------------------------------------------
+
+
+async def test_the_second_answer_is_refused() -> None:
+    """I7: nothing of it is written."""
+    fake = FakeAppServer()
+    async with running(fake) as runtime:
+        runtime.listen("t", Taker())
+        ticket = await ask(fake, runtime)
+        async with task(ticket.wait()) as waiter:
+            ticket.decline("I say no")
+            assert await waiter == await ticket.wait() == "declined"
+        for again in (ticket.accept, ticket.decline, ticket.cancel, lambda: ticket.refuse("no")):
+            with pytest.raises(AlreadySettledError, match="already declined"):
+                again()
+        with pytest.raises(AlreadySettledError):
+            ticket.reply({"decision": "accept"})
+        ticket.withdraw("too late")
+        await turns()
+        assert [answer.decision for answer in fake.answers] == ["decline"]
+        assert (ticket.outcome, ticket.reason, ticket.is_settled) == ("declined", "I say no", True)
+        assert repr(ticket) == f"<Ticket {ticket.id[:8]} {rules.COMMAND} declined>"
+
+
+@pytest.mark.parametrize("wrong", [None, {}, {"decision": "maybe"}, {"decision": "declined"}, "decline", []])
+async def test_an_invalid_answer_leaves_the_ticket_open(wrong: Any) -> None:
+    """So that a second try is possible; the server would have treated it as a failed action."""
+    fake = FakeAppServer()
+    async with running(fake) as runtime:
+        runtime.listen("t", Taker())
+        ticket = await ask(fake, runtime)
+        with pytest.raises(InvalidAnswerError):
+            ticket.reply(wrong)
+        assert (ticket.is_settled, len(runtime.tickets)) == (False, 1)
+        ticket.reply({"decision": "accept"})
+        await fake.until(lambda: bool(fake.answers))
+        assert [answer.decision for answer in fake.answers] == ["accept"]
+
+
+async def test_an_answer_that_cannot_be_written_leaves_the_ticket_open() -> None:
+    """It has the right form and holds something that is no JSON."""
+    fake = FakeAppServer()
+    async with running(fake) as runtime:
+        runtime.listen("t", Taker())
+        ticket = await ask(fake, runtime, rules.TOOL_CALL)
+        with pytest.raises(LocalProtocolError):
+            ticket.reply({"success": True, "contentItems": [{"type": "inputText", "text": "\ud800"}]})
+        assert not ticket.is_settled
+        ticket.decline()
+        assert ticket.outcome == "declined"
+
+
+@pytest.mark.parametrize(
+    ("settle", "outcome", "result"),
+    [
+        (lambda ticket: ticket.accept(), "accepted", {"decision": "accept"}),
+        (lambda ticket: ticket.accept(for_session=True), "accepted", {"decision": "acceptForSession"}),
+        (lambda ticket: ticket.decline(), "declined", {"decision": "decline"}),
+        (lambda ticket: ticket.cancel(), "cancelled", {"decision": "cancel"}),
+        (lambda ticket: ticket.reply({"decision": "cancel"}), "cancelled", {"decision": "cancel"}),
+        (lambda ticket: ticket.refuse("no", code=-1, data={"a": 1}), "refused", None),
+    ],
+)
+async def test_each_way_to_settle_has_its_words_and_its_outcome(settle: Any, outcome: str, result: Any) -> None:
+    """And its counter."""
+    fake = FakeAppServer()
+    async with running(fake) as runtime:
+        runtime.listen("t", Taker())
+        ticket = await ask(fake, runtime)
+        settle(ticket)
+        await fake.until(lambda: bool(fake.answers))
+        assert (ticket.outcome, fake.answers[0].result) == (outcome, result)
+        if outcome == "refused":
+            assert fake.answers[0].error == {"code": -1, "message": "no", "data": {"a": 1}}
+        assert dict(runtime.metrics.settled) == {outcome: 1}
+
+
+async def test_consent_is_not_content() -> None:
+    """What wants an answer cannot be accepted; it stays open."""
+    fake = FakeAppServer()
+    async with running(fake) as runtime:
+        runtime.listen("t", Taker())
+        ticket = await ask(fake, runtime, rules.USER_INPUT)
+        with pytest.raises(InvalidAnswerError):
+            ticket.accept()
+        assert not ticket.is_settled
+
+
+# -- withdrawn ---------------------------------------------------------------------------------------------------------
+
+
+async def test_what_the_server_resolves_is_withdrawn() -> None:
+    """Nothing is sent; whoever worked on it is stopped; other requests stay."""
+    stopped: list[str] = []
+
+    async def handler(ticket: Ticket) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            stopped.append(ticket.method)
+
+    wire = Wire()
+    async with running(wire, on_server_request=handler) as runtime:
+        wire.say(
+            {"id": 0, "method": rules.COMMAND, "params": THREAD},
+            {"id": "0", "method": rules.FILE_CHANGE, "params": THREAD},
+        )
+        await turns()
+        first, second = runtime.tickets
+        written = len(wire.sent)
+        resolved = {"method": "serverRequest/resolved", "params": {"threadId": "t", "requestId": 0}}
+        wire.say(resolved, resolved)
+        assert (first.outcome, second.outcome) == ("withdrawn", None)
+        assert first.reason == "the server no longer needs it"
+        await turns()
+        assert stopped == [rules.COMMAND]
+        assert len(wire.sent) == written
+        wire.say(
+            {"method": "serverRequest/resolved", "params": {"requestId": "0"}}, {"method": "serverRequest/resolved"}
+        )
+        assert second.outcome == "withdrawn"
+        with pytest.raises(AlreadySettledError, match="withdrawn"):
+            second.accept()
+
+
+async def test_what_a_turn_asked_is_withdrawn_with_the_turn() -> None:
+    """An interrupted turn needs no answer."""
+    fake = FakeAppServer(Script(Command("ls", approval=True)))
+    async with running(fake) as runtime:
+        thread = (await runtime.request("thread/start"))["thread"]["id"]
+        runtime.listen(thread, Taker())
+        reply = await runtime.request("turn/start", {"threadId": thread, "input": [{"type": "text", "text": "hi"}]})
+        await until(lambda: runtime.tickets)
+        ticket = runtime.tickets[0]
+        await runtime.request("turn/interrupt", {"threadId": thread, "turnId": reply["turn"]["id"]})
+        await until(lambda: ticket.is_settled)
+        assert (ticket.outcome, fake.answers) == ("withdrawn", [])
+
+
+async def test_a_late_answer_never_reaches_the_next_server() -> None:
+    """I7, tools of the trade: the next server uses id 0 again, and gets the answer that was meant for it, alone."""
+    fake, clock = FakeAppServer(), ManualClock()
+    async with running(fake, clock) as runtime:
+        runtime.listen("t", Taker())
+        old = await ask(fake, runtime)
+        await restart(fake, runtime, clock)
+        assert (old.outcome, old.reason) == ("withdrawn", "the app server is gone")
+        new = await ask(fake, runtime)
+        assert [asked.rpc_id for asked in fake.asked] == [0, 0]
+        with pytest.raises(AlreadySettledError):
+            old.accept()
+        await turns()
+        assert fake.answers == []
+        new.decline()
+        await fake.until(lambda: bool(fake.answers))
+        await turns()
+        assert [(answer.generation, answer.decision) for answer in fake.answers] == [(1, "decline")]
+        assert (old.id != new.id, old.generation, new.generation) == (True, 0, 1)
+
+
+async def test_an_answer_in_the_moment_of_the_death_goes_nowhere() -> None:
+    """The server is dead, and we do not know it yet."""
+    fake, clock = FakeAppServer(), ManualClock()
+    async with running(fake, clock) as runtime:
+        runtime.listen("t", Taker())
+        ticket = await ask(fake, runtime)
+        fake.die()
+        ticket.accept()
+        await turns()
+        await clock.advance(1.0)
+        await runtime.wait_ready()
+        assert fake.answers == []
+
+
+async def test_closing_withdraws_what_is_open_and_stops_the_handlers() -> None:
+    """G7."""
+    stopped = asyncio.Event()
+
+    async def handler(_: Ticket) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            stopped.set()
+
+    fake = FakeAppServer()
+    async with running(fake, on_server_request=handler) as runtime:
+        ticket = await ask(fake, runtime)
+        await turns()
+    assert stopped.is_set()
+    assert (ticket.outcome, runtime.tickets, fake.answers) == ("withdrawn", (), [])
+
+
+async def test_closing_does_not_wait_for_a_handler_that_will_not_go() -> None:
+    """Bounded, in real time; the handler is on its own from there."""
+    release = asyncio.Event()
+
+    async def stays(_: Ticket) -> None:
+        while not release.is_set():
+            try:
+                await release.wait()
+            except asyncio.CancelledError:
+                continue
+
+    fake = FakeAppServer()
+    runtime = Runtime(config(fake, on_server_request=stays, graces=Graces(terminate=0.05)))
+    await runtime.open()
+    await ask(fake, runtime)
+    await turns()
+    async with asyncio.timeout(2.0):
+        await runtime.aclose()
+    release.set()
+
+
+async def test_a_handler_may_close_the_runtime() -> None:
+    """It does not wait for itself."""
+    fake = FakeAppServer()
+
+    async def closes(_: Ticket) -> None:
+        await runtime.aclose()
+
+    runtime = Runtime(config(fake, on_server_request=closes))
+    await runtime.open()
+    fake.play(Ask(rules.COMMAND, THREAD))
+    await until(lambda: runtime.connection.phase == "closed")
+
+
+# -- what is seen ------------------------------------------------------------------------------------------------------
+
+
+async def test_the_state_shows_what_is_open() -> None:
+    """From before anybody hears of it until it is settled, by whomever."""
+    shown: list[Any] = []
+    fake, clock = FakeAppServer(), ManualClock()
+
+    class Looks(Taker):
+        def ticket(self, ticket: Ticket) -> bool:
+            shown.append(runtime.state.pending[ticket.id])
+            return True
+
+    async with running(fake, clock, server_request_deadline=9.0) as runtime:
+        runtime.listen("t", Looks())
+        ticket = await ask(fake, runtime)
+        (pending,) = runtime.state.pending.values()
+        assert shown == [pending]
+        assert (pending.ticket_id, pending.method, pending.generation) == (ticket.id, rules.COMMAND, 0)
+        assert (pending.thread_id, pending.turn_id, pending.item_id) == ("t", "u", "i")
+        assert (pending.opened_at, pending.deadline) == (clock.wall(), clock.monotonic() + 9.0)
+        ticket.accept()
+        assert dict(runtime.state.pending) == {}
+        await ask(fake, runtime)
+        fake.die()
+        await until(lambda: not runtime.state.pending)
+        assert dict(runtime.metrics.settled) == {"accepted": 1, "withdrawn": 1}
+
+
+async def test_a_ticket_is_found_by_its_id_while_it_is_open() -> None:
+    """And by no other."""
+    fake = FakeAppServer()
+    async with running(fake) as runtime:
+        runtime.listen("t", Taker())
+        ticket = await ask(fake, runtime)
+        assert runtime.ticket(ticket.id) is ticket
+        for wrong in ("", "0", ticket.id[:-1]):
+            with pytest.raises(ServerRequestNotFoundError):
+                runtime.ticket(wrong)
+        ticket.decline()
+        with pytest.raises(ServerRequestNotFoundError):
+            runtime.ticket(ticket.id)
+
+
+async def test_without_a_state_requests_are_settled_all_the_same() -> None:
+    """The board is only for show."""
+    fake = FakeAppServer()
+    async with running(fake, state=False) as runtime:
+        fake.play(Ask(rules.COMMAND, THREAD))
+        await fake.until(lambda: bool(fake.answers))
+        assert runtime.metrics.settled == {"declined": 1}
+
+
+async def test_the_same_id_twice_is_two_requests() -> None:
+    """M10: each gets its answer, and one resolution ends both."""
+    wire = Wire()
+    async with running(wire) as runtime:
+        runtime.listen("t", Taker())
+        asked = {"id": 0, "method": rules.COMMAND, "params": THREAD}
+        wire.say(asked, asked)
+        assert len(runtime.tickets) == 2
+        wire.say({"method": "serverRequest/resolved", "params": {"requestId": 0}})
+        assert runtime.tickets == ()
+        wire.end(Exit(code=0))
