@@ -50,7 +50,7 @@ def main() -> None:
     missing = [CONTENDERS[name][3] for name in CONTENDERS if not available(name)]
     if missing:
         print(f"not installed, left out: {', '.join(missing)}")
-    if chosen.pin:
+    if chosen.pin and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     began = time.monotonic()
     results: dict[str, Any] = {"machine": machine, "pinned": chosen.pin, "at": time.time(), "workloads": {}}

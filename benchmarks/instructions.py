@@ -25,7 +25,7 @@ __all__ = ["measure", "show"]
 # workload → the turn that is run (for calls: none), how few, how many more
 WORKLOADS: dict[str, tuple[str, int, int]] = {
     "delta": ("fire:n={n};mix=delta", 10_000, 20_000),
-    "mixed": ("fire:n={n};mix=mixed", 10_000, 10_000),
+    "mixed": ("fire:n={n};mix=mixed", 20_000, 20_000),
     "call": ("", 500, 1_500),
     "approval": ("fire:n=0;reqs={n};win=1", 300, 700),
 }

@@ -22,11 +22,12 @@
     │   ├── TurnInterruptedError
     │   ├── TurnLostError
     │   └── TurnTimeoutError (TimeoutError)
+    ├── HookBlockedError                     a hook denied it before it began
     ├── PermissionDeniedError                a gate refused before anything was sent
     ├── ServerRequestError
     │   ├── ServerRequestNotFoundError
     │   ├── AlreadySettledError
-    │   └── InvalidAnswerError
+    │   └── InvalidAnswerError (ValueError)
     ├── SessionBusyError                     the session already runs a turn
     ├── SessionClosedError
     └── StoreError                           a file of ours cannot be read or written
@@ -50,6 +51,7 @@ __all__ = [
     "ConfigError",
     "ConnectionLostError",
     "HandshakeError",
+    "HookBlockedError",
     "IncompatibleServerError",
     "InvalidAnswerError",
     "LocalProtocolError",
@@ -194,6 +196,16 @@ class TurnLostError(TurnError):
 
 class TurnTimeoutError(TurnError, TimeoutError):
     """The turn did not end within its deadline and was interrupted."""
+
+
+class HookBlockedError(CodexError):
+    """A hook denied a run, a session or a turn before it began: ``hook`` is its name, ``phase`` when, ``reason`` why."""
+
+    def __init__(self, hook: str, phase: str, reason: str) -> None:
+        super().__init__(f"the hook {hook!r} denied it at {phase}: {reason}")
+        self.hook = hook
+        self.phase = phase
+        self.reason = reason
 
 
 class PermissionDeniedError(CodexError):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 from typing import TYPE_CHECKING
 
@@ -44,6 +43,11 @@ def assert_whole(text: str, *, approvals: str) -> None:
     assert table["survivors"].startswith("0 ")
 
 
+def is_empty(folder: Path) -> bool:
+    """Tell whether nothing was left in a folder."""
+    return list(folder.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("option", "approvals", "proof"),
     [("--yes", "1 accepted", "copy.py is there"), ("--no", "1 declined", "no copy.py")],
@@ -57,7 +61,7 @@ async def test_the_question_can_be_answered_beforehand(option: str, approvals: s
     assert proof in text
     assert "[y]es" not in text
     assert max(len(line) for line in text.splitlines() if not line.startswith("  │ in ")) <= 80
-    assert os.listdir(tmp_path) == []
+    assert is_empty(tmp_path)
 
 
 async def test_a_person_answers() -> None:
@@ -90,7 +94,7 @@ async def test_an_interrupt_ends_it_cleanly(place: str, tmp_path: Path) -> None:
         assert await terminal.end() == 130
         assert "error: interrupted; everything that was started has ended" in terminal.text
         assert "Traceback" not in terminal.text
-    assert os.listdir(tmp_path) == []
+    assert is_empty(tmp_path)
 
 
 async def test_a_termination_ends_it_cleanly(tmp_path: Path) -> None:
@@ -99,7 +103,7 @@ async def test_a_termination_ends_it_cleanly(tmp_path: Path) -> None:
         await terminal.see("What does this folder hold?")
         terminal.signal(signal.SIGTERM)
         assert await terminal.end() == 143
-    assert os.listdir(tmp_path) == []
+    assert is_empty(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""One turn: its events, its result, and all the ways in which it may end."""
+"""One turn: what it tells, how it is cancelled, and how crashes end it."""
 
 from __future__ import annotations
 
@@ -7,31 +7,22 @@ import asyncio
 import pytest
 
 from codex_runtime import (
-    ApprovalRequested,
     ConnectionLostError,
     RequestFailedError,
-    RestartPolicy,
     TextDelta,
     TurnCompleted,
     TurnFailedError,
-    TurnInterruptedError,
     TurnLostError,
     TurnStarted,
-    TurnTimeoutError,
 )
 from codex_runtime.client import TextCompleted
 from codex_runtime.errors import (
-    AlreadySettledError,
     LocalProtocolError,
     RemoteProtocolError,
     RequestTimeoutError,
     RuntimeClosedError,
-    SessionBusyError,
 )
 from codex_runtime.testing import (
-    Ask,
-    Bytes,
-    Command,
     Die,
     FailTurn,
     FakeAppServer,
@@ -46,10 +37,6 @@ from codex_runtime.testing import (
 )
 from codex_runtime.testing._fake_orders import Refusal
 from tests.client.desk import CancelledAt, at_the_desk, in_a_session, until
-
-GRACE = 5.0
-COMMAND = "item/commandExecution/requestApproval"
-
 
 # -- what a turn tells -------------------------------------------------------------------------------------------------
 
@@ -178,181 +165,6 @@ async def test_a_turn_that_has_not_begun_cannot_be_steered() -> None:
             await session.turn.steer("x")
         gate.open()
         await running
-
-
-# -- interruption ------------------------------------------------------------------------------------------------------
-
-
-async def test_interrupting_ends_the_turn_on_the_server() -> None:
-    """Whoever waits for the end gets it as an error with the partial text; the interrupter gets the result."""
-    gate = Gate()
-    fake = FakeAppServer(Script(Say("half"), Hold(gate)))
-    async with in_a_session(fake) as session, session.stream("go") as turn:
-        await gate.reached()
-        result = await turn.interrupt()
-        assert (result.status, result.text, turn.may_run_on) == ("interrupted", "half", False)
-        with pytest.raises(TurnInterruptedError):
-            await turn.finish()
-        assert await turn.interrupt() is result
-        assert len(fake.requests("turn/interrupt")) == 1
-
-
-async def test_a_turn_that_was_accepted_but_not_started_is_interrupted_all_the_same() -> None:
-    """The server refuses at first; a little patience gets the interruption through."""
-    gate = Gate()
-    fake = FakeAppServer(Script(Stall(), starts=gate))
-    async with in_a_session(fake) as session:
-        turn = session.stream("go")
-        async with turn:
-            leaving = asyncio.create_task(turn.interrupt())
-            await fake.wait_for("turn/interrupt", 2)
-            gate.open()
-            assert (await leaving).status == "interrupted"
-        assert not turn.may_run_on
-
-
-async def test_leaving_the_block_interrupts_the_turn() -> None:
-    """By whatever way it is left."""
-    fake = FakeAppServer(Script(Say("half"), Stall()), Script(Say("half"), Stall()))
-    async with in_a_session(fake) as session:
-        async with session.stream("go") as turn:
-            await anext(turn)
-        assert turn.result.status == "interrupted"
-        with pytest.raises(ZeroDivisionError):
-            async with session.stream("go"):
-                raise ZeroDivisionError
-        assert len(fake.requests("turn/interrupt")) == 2
-        assert (await session.run("again")).text == "Hello!"
-
-
-async def test_a_server_that_ignores_interruptions_is_waited_for_within_the_grace() -> None:
-    """Then the turn ends on our side. Its like is not taken for the next one: that one is refused, not misread."""
-    clock = ManualClock()
-    fake = FakeAppServer(Script(Say("old"), Stall()), clock=clock)
-    async with in_a_session(fake, clock=clock) as session:
-        async with session.stream("go") as turn:
-            fake.never_answer("turn/interrupt")
-            ending = asyncio.create_task(turn.interrupt())
-            await fake.wait_for("turn/interrupt")
-            await clock.advance(GRACE - 0.1)
-            assert not ending.done()
-            await clock.advance(0.2)
-            assert (await ending).status == "interrupted"
-            assert turn.may_run_on
-        with pytest.raises(SessionBusyError, match="ignored"):
-            await session.run("next")
-        assert fake.requests("turn/interrupt")[-1].params["turnId"] == turn.turn_id
-        assert (await session.run("after that")).text == "Hello!"
-
-
-async def test_an_interruption_ends_with_the_turn_even_if_it_is_never_answered() -> None:
-    """The real server does not answer for a turn that was interrupted just before."""
-    fake = FakeAppServer(Script(Say("half"), Stall()))
-    async with in_a_session(fake) as session, session.stream("go") as turn:
-        fake.never_answer("turn/interrupt")
-        ending = asyncio.create_task(turn.interrupt())
-        await fake.wait_for("turn/interrupt")
-        await session.runtime.request("turn/interrupt", {"threadId": turn.thread_id, "turnId": turn.turn_id})
-        async with asyncio.timeout(1):
-            assert (await ending).status == "interrupted"
-
-
-async def test_a_crash_ends_an_interruption() -> None:
-    """The turn is lost with its server, at once, and nothing is asked of the next one."""
-    fake = FakeAppServer(Script(Say("half"), Stall()))
-    async with in_a_session(fake) as session, session.stream("go") as turn:
-        fake.die_at("turn/interrupt", "before")
-        async with asyncio.timeout(1):
-            assert (await turn.interrupt()).status == "lost"
-        await session.runtime.wait_ready()
-        assert len(fake.requests("turn/interrupt")) == 1
-
-
-# -- deadlines ---------------------------------------------------------------------------------------------------------
-
-
-async def test_the_deadline_interrupts_the_turn_on_the_server() -> None:
-    """The error has the partial text, and the session goes on."""
-    clock = ManualClock()
-    fake = FakeAppServer(Script(Say("half"), Stall()), clock=clock)
-    async with in_a_session(fake, clock=clock) as session:
-        running = asyncio.create_task(session.run("go", deadline=10.0))
-        await until(lambda: session.turn is not None and session.turn.turn_id)
-        await clock.advance(9.9)
-        assert not running.done()
-        await clock.advance(0.2)
-        with pytest.raises(TurnTimeoutError, match="within 10 s") as caught:
-            await running
-        assert isinstance(caught.value, TimeoutError)
-        assert (caught.value.result.status, caught.value.result.text) == ("timed_out", "half")
-        assert len(fake.requests("turn/interrupt")) == 1
-        assert (await session.run("again")).text == "Hello!"
-
-
-async def test_the_deadline_holds_against_a_server_that_ignores_interruptions() -> None:
-    """The grace is the most that is waited on top."""
-    clock = ManualClock()
-    fake = FakeAppServer(Script(Say("half"), Stall()), clock=clock)
-    fake.never_answer("turn/interrupt", times=None)
-    async with at_the_desk(fake, clock=clock) as client:
-        session = await client.start_session()
-        running = asyncio.create_task(session.run("go", deadline=1.0))
-        await until(lambda: session.turn is not None and session.turn.turn_id)
-        await clock.advance(1.0 + GRACE + 0.1)
-        with pytest.raises(TurnTimeoutError):
-            await running
-
-
-async def test_the_deadline_holds_while_no_server_is_ready() -> None:
-    """Nothing was asked of anybody, so there is nothing to wait for, and nothing is asked later."""
-    clock = ManualClock()
-    fake = FakeAppServer(clock=clock)
-    slow = RestartPolicy(backoff=20.0, jitter=0.0)
-    async with in_a_session(fake, clock=clock, restart=slow) as session:
-        await session.run("first")
-        fake.die()
-        await until(lambda: session.runtime.connection.phase == "restarting")
-        running = asyncio.create_task(session.run("go", deadline=1.0))
-        await clock.advance(1.1)
-        with pytest.raises(TurnTimeoutError) as caught:
-            await running
-        assert caught.value.result.turn_id is None
-        await clock.advance(30)
-        assert session.runtime.generation == 1
-        assert len(fake.requests("turn/start")) == 1
-
-
-async def test_the_deadline_holds_while_the_start_is_not_answered() -> None:
-    """After the grace the server is told to stop whatever may have begun."""
-    clock = ManualClock()
-    fake = FakeAppServer(clock=clock)
-    fake.never_answer("turn/start")
-    async with in_a_session(fake, clock=clock) as session:
-        running = asyncio.create_task(session.run("go", deadline=1.0))
-        await fake.wait_for("turn/start")
-        await clock.advance(1.0)
-        assert not running.done()
-        await clock.advance(GRACE)
-        with pytest.raises(TurnTimeoutError):
-            await running
-        assert fake.requests("turn/interrupt")[0].params == {"threadId": session.thread_id, "turnId": ""}
-
-
-async def test_a_turn_that_begins_after_its_deadline_is_interrupted() -> None:
-    """An answer within the grace names the turn to stop."""
-    clock = ManualClock()
-    gate = Gate()
-    fake = FakeAppServer(Script(Say("half"), Stall()), clock=clock)
-    fake.hold_answer("turn/start", gate)
-    async with in_a_session(fake, clock=clock) as session:
-        running = asyncio.create_task(session.run("go", deadline=1.0))
-        await gate.reached()
-        await clock.advance(1.0)
-        gate.open()
-        with pytest.raises(TurnTimeoutError) as caught:
-            await running
-        assert caught.value.result.text == "half"
-        assert fake.requests("turn/interrupt")[0].params["turnId"] == caught.value.result.turn_id
 
 
 # -- a start that goes wrong -------------------------------------------------------------------------------------------
@@ -555,125 +367,3 @@ def _no_longer_cancelled() -> None:
     task = asyncio.current_task()
     assert task is not None
     task.uncancel()
-
-
-# -- approvals ---------------------------------------------------------------------------------------------------------
-
-TOUCH = Script(Command("touch a", output="done\n", approval=True), Say("so be it"))
-
-
-async def test_by_default_approvals_are_declined_at_once() -> None:
-    """The turn goes on without; a reader sees what was asked, and that it is settled."""
-    fake = FakeAppServer(TOUCH)
-    async with in_a_session(fake) as session, session.stream("go") as turn:
-        asked = [event.ticket async for event in turn if isinstance(event, ApprovalRequested)]
-        assert [ticket.outcome for ticket in asked] == ["declined"]
-        assert [answer.decision for answer in fake.answers] == ["decline"]
-        assert (await turn.finish()).text == "so be it"
-
-
-async def test_accept_says_yes_to_approvals_and_to_nothing_else() -> None:
-    """A question to the user cannot be answered by consent."""
-    fake = FakeAppServer(
-        Script(Command("touch a", output="done\n", approval=True), Ask("currentTime/read", {"threadId": "$thread"}))
-    )
-    async with in_a_session(fake) as session:
-        result = await session.run("go", approvals="accept")
-        assert [command.output for command in result.commands] == ["done\n"]
-        assert fake.answers[0].decision == "accept"
-        assert fake.answers[1].error is not None
-
-
-async def test_a_reader_may_answer() -> None:
-    """With `stream` the ticket waits for whoever reads; it takes one answer."""
-    fake = FakeAppServer(TOUCH)
-    async with in_a_session(fake) as session, session.stream("go", approvals="stream") as turn:
-        async for event in turn:
-            if isinstance(event, ApprovalRequested):
-                event.ticket.accept(for_session=True)
-                with pytest.raises(AlreadySettledError):
-                    event.ticket.decline()
-        assert (await turn.finish()).commands[0].status == "completed"
-        assert [answer.decision for answer in fake.answers] == ["acceptForSession"]
-
-
-async def test_asking_for_a_stream_that_nobody_reads_declines_at_once() -> None:
-    """`run` has no reader."""
-    fake = FakeAppServer(TOUCH)
-    async with in_a_session(fake) as session:
-        assert (await session.run("go", approvals="stream")).commands[0].status == "declined"
-
-
-async def test_the_start_is_told_before_what_the_turn_asks() -> None:
-    """A fast server says all of it in one breath."""
-    fake = FakeAppServer(TOUCH)
-    async with in_a_session(fake) as session, session.stream("go", approvals="accept") as turn:
-        events = [event async for event in turn]
-        assert isinstance(events[0], TurnStarted)
-        assert sum(isinstance(event, ApprovalRequested) for event in events) == 1
-
-
-async def test_a_handler_answers_in_a_task_of_its_own() -> None:
-    """The turn's events go on while it thinks."""
-    gate = Gate()
-    fake = FakeAppServer(TOUCH)
-
-    async def ask_somebody(ticket: object) -> None:
-        await gate.wait()
-        ticket.accept()  # type: ignore[attr-defined]
-
-    async with in_a_session(fake) as session, session.stream("go", approvals=ask_somebody) as turn:
-        await gate.reached()
-        assert isinstance(await anext(turn), TurnStarted)
-        gate.open()
-        assert (await turn.finish()).commands[0].status == "completed"
-
-
-async def test_a_handler_that_fails_means_no() -> None:
-    """The turn goes on, and the failure is counted."""
-    fake = FakeAppServer(TOUCH)
-
-    async def fail(_: object) -> None:
-        raise ZeroDivisionError
-
-    async with in_a_session(fake, guest_errors=1) as session:
-        result = await session.run("go", approvals=fail)
-        assert (result.text, result.commands[0].status) == ("so be it", "declined")
-
-
-async def test_a_handler_that_hangs_means_no_at_the_deadline() -> None:
-    """It is cancelled, so nothing of it is left."""
-    clock = ManualClock()
-    fake = FakeAppServer(TOUCH, clock=clock)
-    gate = Gate()
-
-    async def hang(_: object) -> None:
-        await gate.wait()
-
-    async with in_a_session(fake, clock=clock, server_request_deadline=7.0) as session:
-        running = asyncio.create_task(session.run("go", approvals=hang))
-        await gate.reached()
-        await clock.advance(7.1)
-        assert (await running).commands[0].status == "declined"
-
-
-async def test_what_another_turn_asks_is_not_ours_to_accept() -> None:
-    """Consent was given for this turn."""
-    foreign = {"threadId": "$thread", "turnId": "turn-99", "itemId": "x", "command": "rm", "cwd": "/fake/workspace"}
-    fake = FakeAppServer(Script(Say("a"), Ask(COMMAND, foreign), Say("b")))
-    async with in_a_session(fake) as session, session.stream("go", approvals="accept") as turn:
-        assert not [event async for event in turn if isinstance(event, ApprovalRequested)]
-        assert [answer.decision for answer in fake.answers] == ["decline"]
-
-
-async def test_nothing_comes_after_the_end_of_a_turn() -> None:
-    """Not even a request that was read together with the end."""
-    late = (
-        b'{"method":"turn/completed","params":{"threadId":"thread-1","turn":{"id":"turn-1","status":"interrupted"}}}\n'
-        b'{"method":"%s","id":77,"params":{"threadId":"thread-1","turnId":"turn-1","itemId":"x","command":"rm"}}\n'
-    ) % COMMAND.encode()
-    fake = FakeAppServer(Script(Say("half"), Bytes(late), Stall()))
-    async with in_a_session(fake) as session, session.stream("go", approvals="stream") as turn:
-        assert isinstance([event async for event in turn][-1], TurnCompleted)
-        await until(lambda: fake.answers)
-        assert fake.answers[0].decision == "decline"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -13,14 +12,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from codex_runtime import Runtime, RuntimeConfig
 from codex_runtime._io.survivors import MARK
+from codex_runtime.runtime import Gap
 from codex_runtime.testing import Exec, Gate, Hold, MockModel, Reply, Say
+from tests.real import flood
 from tests.real.crash_rounds import crash_rounds
 
 if TYPE_CHECKING:
     from tests.real.rig import Place
 
 STREAMS = 64
+FLOOD = (sys.executable, str(Path(flood.__file__)))
 DOOMED = Path(__file__).with_name("doomed.py")
 
 
@@ -35,8 +38,8 @@ async def test_a_session_outlives_one_crash_after_the_other(place: Place) -> Non
 @pytest.mark.skipif(sys.platform != "linux", reason="processes are found in /proc")
 async def test_nothing_outlives_our_own_process(place: Place) -> None:
     """Killed with SIGKILL while a tool, its detached child and an MCP server run: none of them is left a second later."""
-    (fifo := place.workspace / "tool-runs").parent.mkdir(exist_ok=True)
-    tool = f"setsid sleep 600 & setsid nohup sleep 601 >/dev/null 2>&1 & echo up > {fifo}; sleep 602"
+    up = place.workspace / "tool-runs"
+    tool = f"setsid sleep 600 & setsid nohup sleep 601 >/dev/null 2>&1 & echo up > {up}; sleep 602"
     async with MockModel(Reply(Say("running"), Exec(tool))) as model:
         arguments = (place.binary, place.home, place.workspace, model.base_url)
         process = await asyncio.create_subprocess_exec(
@@ -46,7 +49,7 @@ async def test_nothing_outlives_our_own_process(place: Place) -> None:
         try:
             assert (await process.stdout.readline()).startswith(b"running")
             async with asyncio.timeout(20):
-                while not fifo.exists():
+                while not up.exists():
                     await asyncio.sleep(0)
             family = descendants(process.pid)
             names = " ".join(map(command_line, family))
@@ -82,10 +85,47 @@ async def test_a_call_is_answered_while_many_turns_run(place: Place) -> None:
         assert sorted(times)[len(times) // 2] < 0.5
         assert {len(result.messages) for result in results} == {2}
         assert len({result.thread_id for result in results}) == STREAMS
-        print("median", sorted(times)[len(times) // 2] * 1000, "worst", max(times) * 1000)  # noqa: T201
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
+async def test_what_nobody_reads_costs_little_and_is_counted() -> None:
+    """200 000 notifications for a subscriber that sleeps: a bounded window is kept, and the gap says what is missing."""
+    async with Runtime(RuntimeConfig(command=FLOOD)) as runtime, asyncio.timeout(40):
+        with runtime.subscribe(methods=["item/agentMessage/delta"]) as asleep:
+            await runtime.request("thread/loaded/list")
+            before = memory()
+            await runtime.request("flood", deadline=30)
+            grown = memory() - before
+            gap = await anext(asleep)
+            assert isinstance(gap, Gap)
+            rest = 0
+            while asleep.pending:
+                async for _ in asleep:
+                    rest += 1
+                    if rest + gap.count == flood.COUNT:
+                        break
+            assert rest + gap.count == flood.COUNT
+            assert gap.last_seq - gap.first_seq + 1 == gap.count
+            assert (runtime.metrics.dropped, runtime.metrics.gaps) == (gap.count, 1)
+        assert grown < 16 << 20
+
+
+@pytest.mark.parametrize(("limit", "too_long"), [(None, 0), (1 << 20, 1)])
+async def test_garbage_and_an_endless_line_are_survived_and_counted(limit: int | None, too_long: int) -> None:
+    """The next message is read as if nothing had been. A line of 20 MiB is in order, unless the limit is lower."""
+    options = {} if limit is None else {"line_limit": limit}
+    async with Runtime(RuntimeConfig(command=FLOOD, **options)) as runtime, asyncio.timeout(20):
+        assert await runtime.request("garbage", deadline=15) == {}
+        assert await runtime.request("thread/loaded/list") == {}
+        assert (runtime.metrics.malformed, runtime.metrics.too_long, runtime.generation) == (1, too_long, 0)
 
 
 # -- /proc -------------------------------------------------------------------------------------------------------------
+
+
+def memory() -> int:
+    """What this process holds in memory, in bytes."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def all_pids() -> list[int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 
 from codex_runtime._sansio.restart import Exit
@@ -19,7 +20,7 @@ from codex_runtime.errors import (
     RuntimeClosedError,
     RuntimeDeadError,
 )
-from codex_runtime.runtime import RestartPolicy, Runtime
+from codex_runtime.runtime import Envelope, RestartPolicy, Runtime
 from codex_runtime.testing._clock import ManualClock
 from codex_runtime.testing._fake_orders import Refusal
 from codex_runtime.testing._fake_script import Bytes, StopReading
@@ -111,6 +112,14 @@ async def test_an_answer_that_is_no_json_is_none() -> None:
         assert runtime.metrics.malformed == 1
         await clock.advance(30.0)
         assert isinstance(await call, RequestTimeoutError)
+
+
+async def test_a_result_that_cannot_be_decoded_is_the_servers_fault() -> None:
+    """No line is known that gets this far; should there be one, its caller gets an error of ours."""
+    async with running(FakeAppServer()) as runtime:
+        with pytest.raises(RemoteProtocolError, match="cannot be decoded"):
+            runtime._decoded("ask", Envelope(result=msgspec.Raw(b"oops")))
+        assert runtime.metrics.requests_failed == 1
 
 
 async def test_an_answer_over_the_line_limit_fails_its_call_at_once() -> None:
@@ -437,8 +446,6 @@ async def test_what_goes_wrong_in_writing_costs_the_call_that_was_written() -> N
 
 async def test_a_newline_in_a_raw_value_does_not_cut_the_line() -> None:
     """A line is a message."""
-    import msgspec
-
     fake = FakeAppServer()
     echo(fake)
     async with running(fake) as runtime:

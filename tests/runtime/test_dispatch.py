@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from codex_runtime._sansio import server_requests as rules
 from codex_runtime._sansio.restart import Exit, RestartPolicy
-from codex_runtime.errors import ConnectionLostError, RuntimeClosedError, RuntimeDeadError
+from codex_runtime.errors import ConnectionLostError, RequestFailedError, RuntimeClosedError, RuntimeDeadError
 from codex_runtime.runtime import Envelope, Gap, Runtime, Ticket
 from codex_runtime.testing._clock import ManualClock
 from codex_runtime.testing._fake_script import Ask, Bytes, Command, Garbage, HugeLine, Notify, Script
@@ -359,6 +359,31 @@ async def test_a_listener_hears_its_thread_and_no_other() -> None:
         for each in stops:
             each()
         assert runtime._dispatch._listeners == {}
+
+
+async def test_a_note_is_taken_before_what_follows_the_answer() -> None:
+    """In the same read: so a listener can be put up for a thread whose id is only known from the answer."""
+    wire, clock, follower = Wire(), ManualClock(), Follower()
+    async with running(wire, clock) as runtime:
+
+        def note_thread(reply: Any) -> None:
+            runtime.listen(reply["thread"], follower)
+
+        async with (
+            task(runtime.request_and_note("ask", {}, note_thread)) as good,
+            task(runtime.request_and_note("ask", {}, lambda _: 1 // 0)) as bad,
+            task(runtime.request_and_note("ask", {}, note_thread)) as refused,
+        ):
+            await until(lambda: len(wire.ids("ask")) == 3)
+            first, second, third = wire.ids("ask")
+            wire.say({"id": first, "result": {"thread": "t"}}, note(1), {"id": second, "result": 2})
+            wire.say({"id": third, "error": {"code": 1, "message": "no"}})
+            assert [envelope.shallow.delta for envelope in follower.heard] == ["1"]
+            assert await good == {"thread": "t"}
+            assert await bad == 2
+            await until(refused.done)
+            assert isinstance(refused.exception(), RequestFailedError)
+        assert runtime.metrics.guest_errors == 1
 
 
 async def test_a_listener_that_raises_costs_its_own_call_only() -> None:

@@ -255,23 +255,23 @@ async def test_the_listener_of_the_thread_comes_first() -> None:
 
 
 @pytest.mark.parametrize("error", [None, ZeroDivisionError()])
-async def test_a_listener_that_settles_has_taken(error: Exception | None) -> None:
+@pytest.mark.parametrize("handled", [False, True])
+async def test_a_listener_that_settles_has_taken(error: Exception | None, handled: bool) -> None:  # noqa: FBT001
     """Also if it says no word about it, and also if it breaks afterwards: nobody else is bothered, nothing else breaks."""
     seen: list[Ticket] = []
 
     async def handler(ticket: Ticket) -> None:
         seen.append(ticket)
 
-    for options in ({}, {"on_server_request": handler}):
-        fake = FakeAppServer()
-        async with running(fake, **options) as runtime:
-            runtime.listen("t", Taker(takes=False, settles=True, error=error))
-            fake.play(Ask(rules.COMMAND, THREAD))
-            await fake.until(lambda: bool(fake.answers))
-            await turns()
-            assert [answer.decision for answer in fake.answers] == ["accept"]
-            assert seen == []
-            assert await runtime.request("account/read")
+    fake = FakeAppServer()
+    async with running(fake, on_server_request=handler if handled else None) as runtime:
+        runtime.listen("t", Taker(takes=False, settles=True, error=error))
+        fake.play(Ask(rules.COMMAND, THREAD))
+        await fake.until(lambda: bool(fake.answers))
+        await turns()
+        assert [answer.decision for answer in fake.answers] == ["accept"]
+        assert seen == []
+        assert await runtime.request("account/read")
 
 
 async def test_a_taken_ticket_may_be_handed_to_a_handler() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 import pytest
 
 from codex_runtime._sansio.state import ItemState, RuntimeState, StateLimits, ThreadState, TurnState, json_part
@@ -57,6 +56,13 @@ def test_each_document_is_read_from_its_own_place() -> None:
 def test_a_document_that_is_not_there_reads_as_none(line: bytes | None) -> None:
     """Reading the state never raises, whatever the server wrote."""
     assert json_part(line, "plan") is None
+
+
+def test_what_a_state_prints_leaves_out_raw_lines() -> None:
+    """A line may be megabytes long, and nobody wants it in a log."""
+    item = ItemState(id="i", kind="plan", status="completed", text="p", completed_line=b"x" * 1000)
+    assert "completed_line" not in repr(item)
+    assert "text='p'" in repr(item)
 
 
 def test_values_cannot_be_changed() -> None:

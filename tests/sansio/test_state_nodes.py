@@ -65,16 +65,27 @@ def test_many_small_pieces_are_joined_without_a_look() -> None:
 
 
 @pytest.mark.parametrize(
-    ("told", "value", "truncated"), [(None, "old", False), ("", "old", False), ("a much longer text", "a much", True)]
+    ("told", "value", "truncated"), [(None, "old", False), ("", "old", False), ("longer than six", "longer", True)]
 )
 def test_what_is_told_at_the_end_replaces_what_came_before(told: str | None, value: str, truncated: bool) -> None:  # noqa: FBT001
     """Without a last word, what came stays; after either, nothing more is taken."""
     text = Text(6)
     text.add("old")
     text.book(6)
-    assert text.settle(told) == len(value) - 3
+    text.end()
+    text.replace(told)
     text.add("more")
-    assert (text.value(), text.truncated) == (value, truncated)
+    assert (text.value(), text.truncated, text.held) == (value, truncated, len(value))
+
+
+def test_an_item_weighs_what_it_will_hold_once_it_was_read() -> None:
+    """Reading a kept line later must not push the state over its bound."""
+    item = ItemNode("i", TurnNode("u", ThreadNode("t")), StateLimits())
+    item.kind = "agentMessage"
+    item.complete(b'{"params":{"item":{"text":"hello"}}}', keep=True)
+    before = item.size()
+    assert item.freeze().text == "hello"
+    assert item.size() <= before
 
 
 def test_frozen_values_stay_the_same_until_a_node_is_dropped() -> None:
@@ -128,7 +139,7 @@ def test_a_completed_item_tells_its_content_by_kind(
     kind: str, item: bytes, content: tuple[str | None, str | None]
 ) -> None:
     """Each kind has its own place for what it says; odd shapes tell nothing."""
-    assert item_content(kind, message(b'{"method":"item/completed","params":{"item":' + item + b"}}")) == content
+    assert item_content(kind, b'{"method":"item/completed","params":{"item":' + item + b"}}") == content
 
 
 def test_unreadable_parameters_are_none() -> None:

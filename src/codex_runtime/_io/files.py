@@ -80,10 +80,7 @@ class LineLog:
             if self._is_suspect or self._is_full(len(lines)):
                 self._rotate()
             self._add(lines)
-            if self._flush == "always" or (
-                self._flush == "interval" and time.monotonic() - self._synced_at >= SYNC_INTERVAL
-            ):
-                self._sync()
+            self._sync_if_due(len(lines))
         except OSError as error:
             raise self._error("write", error) from error
 
@@ -133,6 +130,16 @@ class LineLog:
         self._size += len(lines)
         self._unsynced = True
 
+    def _sync_if_due(self, added: int) -> None:
+        waited = time.monotonic() - self._synced_at
+        if self._flush == "always" or (self._flush == "interval" and waited >= SYNC_INTERVAL):
+            try:
+                self._sync()
+            except OSError:
+                with suppress(OSError):
+                    os.ftruncate(self._descriptor(), self._size - added)
+                raise
+
     def _sync(self) -> None:
         if self._unsynced and self._fd is not None:
             self._unsynced = False
@@ -151,9 +158,10 @@ class LineLog:
         if not self._is_suspect and self._flush != "never":
             self._sync()
         self._close()
-        if self._keep == 0:
+        keep = max(self._keep, 1) if self._is_suspect else self._keep
+        if keep == 0:
             self.path.unlink(missing_ok=True)
-        for number in range(self._keep, 0, -1):
+        for number in range(keep, 0, -1):
             older = self.path if number == 1 else self._numbered(number - 1)
             with suppress(FileNotFoundError):
                 older.replace(self._numbered(number))

@@ -1,7 +1,8 @@
 """The writing half of a link: keeps order, never blocks, counts what is still on its way.
 
-The first message of a loop iteration goes out at once, those that follow in the same iteration go out together. What the
-system does not take waits here, unbounded: whoever writes looks at ``unsent`` or awaits ``drain``.
+The first message goes out at once; those that follow before anything was heard from the far side go out together at the
+end of the loop iteration. So a question that waits for its answer costs no iteration of its own, and a burst costs one.
+What the system does not take waits here, unbounded: whoever writes looks at ``unsent`` or awaits ``drain``.
 
 It writes to a socket rather than a pipe for two reasons. ``MSG_NOSIGNAL`` keeps a broken link from killing a program that
 gave SIGPIPE its default meaning back, and ``shutdown`` ends the stream even when a fork of our process holds a copy of
@@ -35,6 +36,7 @@ class Outbox:
         self._loop = loop
         self._pieces: deque[memoryview] = deque()
         self._unsent = 0
+        self._sent_one = False  # since we last heard from the far side
         self._flush_due = False  # at the end of this loop iteration
         self._stalled = False  # until the system says that there is room
         self._finishing = False
@@ -54,8 +56,13 @@ class Outbox:
             self._pieces.append(memoryview(data))
             self._unsent += len(data)
             return
-        self._flush_due = True
-        self._loop.call_soon(self._flush_rest)
+        if self._sent_one:
+            self._flush_due = True
+            self._loop.call_soon(self._flush_rest)
+            self._pieces.append(memoryview(data))
+            self._unsent += len(data)
+            return
+        self._sent_one = True
         try:
             taken = self._sock.send(data, _NO_SIGNAL)
         except ConnectionError:
@@ -67,6 +74,10 @@ class Outbox:
             self._pieces.append(memoryview(data)[taken:])
             self._unsent += len(data) - taken
             self._stall(stalled=True)
+
+    def heard(self) -> None:
+        """Note that the far side said something: the next message may go out at once."""
+        self._sent_one = False
 
     async def drain(self) -> None:
         """Wait until less than ``LOW_WATER`` is unsent, or nothing can be sent any more."""

@@ -206,6 +206,7 @@ class ChildProcess:
         except BlockingIOError:
             return
         if data:
+            self._outbox.heard()
             self._receiver.data_received(data)
         else:
             self.pause_reading()

@@ -26,7 +26,6 @@ from codex_runtime._sansio.state_nodes import (
     byte_size,
     cut,
     error_of,
-    item_content,
     params_of,
     turn_report,
 )
@@ -207,13 +206,9 @@ class Projection:
     def _on_item_completed(self, envelope: Envelope) -> None:
         if (item := self._item(envelope)) is None:
             return
-        item.status = "completed"
         item.turn.open_items.pop(item.id, None)
-        before, item.completed = item.completed, self._kept(envelope, self._limits.line_bytes)
-        added = len(item.completed or b"") - len(before or b"")
-        # The server loses pieces of a command's output on the way; what it says at the end is the truth.
-        text, output = item_content(item.kind, envelope)
-        self._tree.weigh(item, added + item.text.settle(text) + item.output.settle(output))
+        item.complete(envelope.raw, keep=len(envelope.raw) <= self._limits.line_bytes)
+        self._tree.weigh(item, item.size() - item.weight)
 
     def _on_summary_part(self, envelope: Envelope) -> None:
         """Part the parts of a reasoning summary by an empty line."""

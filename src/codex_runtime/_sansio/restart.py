@@ -26,12 +26,13 @@ class Exit(Struct, frozen=True):
 
     ``code`` is its exit status, ``signal`` the number of the signal that ended it; both are ``None`` when nobody could
     tell (another part of the program reaped the child, or the link was a socket). ``stderr_tail`` holds the last bytes
-    that it wrote to stderr.
+    that it wrote to stderr. ``reason`` is a phrase of ours for an end that has neither: of a socket, never of a process.
     """
 
     code: int | None = None
     signal: int | None = None
     stderr_tail: str = ""
+    reason: str = ""
 
     @property
     def clean(self) -> bool:
@@ -39,7 +40,7 @@ class Exit(Struct, frozen=True):
         return self.code == 0
 
     def describe(self) -> str:
-        """One phrase for a person: ``exit status 3``, ``killed by SIGKILL``."""
+        """One phrase for a person: ``exit status 3``, ``killed by SIGKILL``, ``the connection broke``."""
         if self.signal is not None:
             try:
                 name = signals.Signals(self.signal).name
@@ -48,7 +49,7 @@ class Exit(Struct, frozen=True):
             return f"killed by {name}"
         if self.code is not None:
             return f"exit status {self.code}"
-        return "exit status unknown"
+        return self.reason or "exit status unknown"
 
 
 class RestartPolicy(Struct, frozen=True, kw_only=True):

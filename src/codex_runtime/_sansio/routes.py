@@ -49,7 +49,8 @@ def runs_of(envelopes: Sequence[Envelope]) -> list[tuple[Route, list[Envelope]]]
     runs: list[tuple[Route, list[Envelope]]] = []
     stamp: Stamp = NO_STAMP
     method = thread_id = turn_id = item_id = None
-    append = [].append  # of the stretch at hand; this one is never used
+    stretch: list[Envelope] = []
+    append = stretch.append
     for envelope in envelopes:
         shallow = envelope.shallow
         if (
@@ -68,12 +69,9 @@ def runs_of(envelopes: Sequence[Envelope]) -> list[tuple[Route, list[Envelope]]]
         runs.append((route, stretch))
         append, stamp = stretch.append, route.stamp
         # Only a notification that names all three ids can be told to be alike by looking at them.
-        if route.kind == "notification" and (shallow.thread_id, shallow.turn_id, ours) == (
-            route.thread_id,
-            route.turn_id,
-            route.item_id,
-        ):
-            method, thread_id, turn_id, item_id = route.method, route.thread_id, route.turn_id, ours
+        ids = (shallow.thread_id, shallow.turn_id, ours)
+        if route.kind == "notification" and None not in ids and ids == (route.thread_id, route.turn_id, route.item_id):
+            method, thread_id, turn_id, item_id = route.method, *ids
         else:
             item_id = None
     return runs
@@ -84,9 +82,7 @@ def _route_of(envelope: Envelope) -> Route:
     if envelope.method is None and envelope.fault is None:
         # A response may be huge, so it is not decoded for the sake of its ids.
         named = Envelope(method="", shallow=_ids_of_response(envelope))
-    return Route(
-        envelope.stamp, envelope.kind, envelope.method, named.thread_id, named.turn_id, named.item_id
-    )
+    return Route(envelope.stamp, envelope.kind, envelope.method, named.thread_id, named.turn_id, named.item_id)
 
 
 def _ids_of_response(envelope: Envelope) -> Params:
@@ -99,5 +95,3 @@ def _ids_of_response(envelope: Envelope) -> Params:
     except (msgspec.MsgspecError, ValueError, RecursionError):
         pass
     return NO_PARAMS
-
-

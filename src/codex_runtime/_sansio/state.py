@@ -50,7 +50,7 @@ class StateLimits(Struct, frozen=True, kw_only=True):
     items_per_turn: int = 256
     text_bytes: int = 262_144
     output_bytes: int = 262_144
-    line_bytes: int = 2_097_152
+    line_bytes: int = 8_388_608
     total_bytes: int = 67_108_864
 
     def __post_init__(self) -> None:

@@ -30,6 +30,7 @@ __all__ = [
     "turn_report",
 ]
 
+CONTENT_KINDS = frozenset({"agentMessage", "plan", "commandExecution", "reasoning"})  # whose end tells their content
 LOOSE = 512  # So many loose pieces are joined into one: a piece costs 50 bytes, the delta in it often five.
 
 
@@ -72,17 +73,18 @@ class Text:
             self._joined += 1
         return added
 
-    def settle(self, told: str | None) -> int:
-        """Take no more, and take ``told`` for all that came, if there is any. Returns the change of bytes held."""
-        before = self.held
+    def end(self) -> None:
+        """Take no more."""
+        self.room = -1
+
+    def replace(self, told: str | None) -> None:
+        """Take ``told`` for all that came, if there is any."""
         if told:
             kept = cut(told, self._limit)
             self.parts[:] = [kept]
             self._joined = 1
             self.held = byte_size(kept)
             self.truncated = len(kept) < len(told)
-        self.room = -1
-        return self.held - before
 
     def value(self) -> str:
         """Return all of it."""
@@ -93,7 +95,11 @@ class Text:
 
 
 class ItemNode:
-    """An item that may still change."""
+    """An item that may still change.
+
+    The line that completes it may be megabytes long, and tells text and output anew. It is read when somebody looks
+    (``unread``), so that this costs nobody else anything.
+    """
 
     __slots__ = (
         "completed",
@@ -106,6 +112,7 @@ class ItemNode:
         "status",
         "text",
         "turn",
+        "unread",
         "weight",
     )
 
@@ -119,11 +126,37 @@ class ItemNode:
         self.started: bytes | None = None
         self.completed: bytes | None = None
         self.last_seq = 0
+        self.unread = False
         self.weight = 0
         self.frozen: ItemState | None = None
 
+    def complete(self, line: bytes, *, keep: bool) -> None:
+        """Take the line that completes the item. Deltas that come later are late and change nothing."""
+        self.status = "completed"
+        self.text.end()
+        self.output.end()
+        self.completed = line if keep else None
+        self.unread = keep
+        if not keep:
+            self._read(line)
+
+    def size(self) -> int:
+        """Return how many bytes it holds, or will hold at most when what is unread has been read."""
+        completed = len(self.completed or b"")
+        held = len(self.started or b"") + completed + self.text.held + self.output.held
+        return held + completed if self.unread and self.kind in CONTENT_KINDS else held
+
+    def _read(self, line: bytes) -> None:
+        # The server loses pieces of a command's output on the way; what it says at the end is the truth.
+        text, output = item_content(self.kind, line)
+        self.text.replace(text)
+        self.output.replace(output)
+
     def freeze(self) -> ItemState:
         """Return the value, the same one until the node changes."""
+        if self.unread and self.completed is not None:
+            self._read(self.completed)
+            self.unread = False
         if self.frozen is None:
             self.frozen = ItemState(
                 id=self.id,
@@ -292,30 +325,19 @@ class _TurnLine(Struct):
     params: _TurnParams
 
 
-class _Message(Struct, rename="camel"):
+class _Content(Struct, rename="camel"):
     text: str | None = None
     aggregated_output: str | None = None
-
-
-class _MessageParams(Struct):
-    item: _Message
-
-
-class _MessageLine(Struct):
-    params: _MessageParams
-
-
-class _Reasoning(Struct):
     summary: list[str] = []
     content: list[str] = []
 
 
-class _ReasoningParams(Struct):
-    item: _Reasoning
+class _ContentParams(Struct):
+    item: _Content
 
 
-class _ReasoningLine(Struct):
-    params: _ReasoningParams
+class _ContentLine(Struct):
+    params: _ContentParams
 
 
 class _ErrorParams(Struct):
@@ -328,8 +350,7 @@ class _ErrorLine(Struct):
 
 _decode_error = msgspec.json.Decoder(_ErrorLine).decode
 _decode_turn = msgspec.json.Decoder(_TurnLine).decode
-_decode_message = msgspec.json.Decoder(_MessageLine).decode
-_decode_reasoning = msgspec.json.Decoder(_ReasoningLine).decode
+_decode_content = msgspec.json.Decoder(_ContentLine).decode
 
 
 def params_of(envelope: Envelope) -> dict[str, JsonValue]:
@@ -357,16 +378,14 @@ def error_of(envelope: Envelope) -> bytes:
         return b"null"
 
 
-def item_content(kind: str, envelope: Envelope) -> tuple[str | None, str | None]:
+def item_content(kind: str, line: bytes) -> tuple[str | None, str | None]:
     """Return text and output as a completed item tells them; ``None`` for what it does not hold or cannot be read."""
+    if kind not in CONTENT_KINDS:
+        return None, None
     try:
-        match kind:
-            case "agentMessage" | "plan" | "commandExecution":
-                message = _decode_message(envelope.raw).params.item
-                return message.text, message.aggregated_output
-            case "reasoning":
-                reasoning = _decode_reasoning(envelope.raw).params.item
-                return "\n\n".join(reasoning.summary), "".join(reasoning.content)
+        item = _decode_content(line).params.item
     except DECODE_ERRORS:
-        pass
-    return None, None
+        return None, None
+    if kind == "reasoning":
+        return "\n\n".join(item.summary), "".join(item.content)
+    return item.text, item.aggregated_output

@@ -12,8 +12,6 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TypeGuard
 
-from msgspec.structs import replace
-
 from codex_runtime._sansio.state import Evicted, StateLimits, ThreadState
 from codex_runtime._sansio.state_nodes import ItemNode, ThreadNode, TurnNode
 
@@ -28,11 +26,16 @@ class StateTree:
     def __init__(self, limits: StateLimits) -> None:
         self.limits = limits
         self.threads: OrderedDict[str, ThreadNode] = OrderedDict()
-        self.evicted = Evicted()
+        self._evicted = [0, 0, 0, 0]  # threads, turns, items, refused
         self.weight = 0
         self._idle: OrderedDict[str, ThreadNode] = OrderedDict()  # threads without a running turn, oldest touch first
         self._spare: OrderedDict[TurnNode, None] = OrderedDict()  # turns that are not the running one, oldest first
         self._frozen: Mapping[str, ThreadState] | None = None
+
+    @property
+    def evicted(self) -> Evicted:
+        """What the limits cost so far."""
+        return Evicted(*self._evicted)
 
     @property
     def changed(self) -> bool:
@@ -88,7 +91,7 @@ class StateTree:
                 _, oldest = turn.items.popitem(last=False)
                 turn.open_items.pop(oldest.id, None)
                 self.weigh(oldest, -oldest.weight)
-                self.evicted = replace(self.evicted, items=self.evicted.items + 1)
+                self._evicted[2] += 1
             item = turn.items[item_id] = ItemNode(item_id, turn, self.limits)
             if turn.is_open:
                 item.status = "open"
@@ -168,7 +171,7 @@ class StateTree:
         if not self._idle:
             return False
         self.drop_thread(next(iter(self._idle.values())))
-        self.evicted = replace(self.evicted, threads=self.evicted.threads + 1)
+        self._evicted[0] += 1
         return True
 
     def _evict_turn_of(self, thread: ThreadNode) -> bool:
@@ -179,10 +182,10 @@ class StateTree:
 
     def _evict_turn(self, turn: TurnNode) -> None:
         self.drop_turn(turn)
-        self.evicted = replace(self.evicted, turns=self.evicted.turns + 1)
+        self._evicted[1] += 1
 
     def _refuse(self) -> None:
-        self.evicted = replace(self.evicted, refused=self.evicted.refused + 1)
+        self._evicted[3] += 1
         self._frozen = None
 
 

@@ -41,6 +41,7 @@ __all__ = ["run_demo"]
 
 # How long the question of the demo waits: for a person, and where there is none.
 PATIENCE, IMPATIENCE = 60.0, 3.0
+RESTART_LIMIT = 20.0
 # How long the command runs before the server is killed.
 MOMENT = 0.5
 
@@ -122,13 +123,11 @@ class _Demo:
     def _introduce(self, client: Client, model: MockModel) -> None:
         version = ".".join(map(str, server_version(client.runtime.server_info.user_agent) or ()))
         address = model.base_url.removeprefix("http://").removesuffix("/v1")
-        self._screen.line("codex-runtime demo: no login, no network, nothing of yours is touched", "bold")
-        self._screen.line(
-            f"the codex {version} binary, its protocol, its sandbox, processes, the crash",
-            mark="  real  ",
-            mark_style="bold green",
-        )
-        self._screen.line(f"the model: a script that listens on {address}", mark="  mock  ", mark_style="bold yellow")
+        say = self._screen.paragraph
+        say("codex-runtime demo: no login, no network, nothing of yours is touched", "bold", mark="")
+        real = f"the codex {version} binary, its protocol, sandbox and processes, the crash"
+        say(real, mark="  real  ", mark_style="bold green")
+        say(f"the model: a script that listens on {address}", mark="  mock  ", mark_style="bold yellow")
 
     async def _answer(self, session: Session) -> None:
         self._chapter(1, "An answer, streamed, with the reasoning before it")
@@ -157,13 +156,16 @@ class _Demo:
             lost = error.result
             self._screen.paragraph(str(error), "red", mark="✗ ", mark_style="red")
             kept = f"{len(' '.join(m.text for m in lost.messages).split())} words, {len(lost.commands)} command still running"
-            self._screen.line(f"what had arrived is kept in the error: {kept}", "dim", mark="  ")
+            self._screen.paragraph(f"what had arrived is kept in the error: {kept}", "dim", mark="  ")
         else:
             self._expect(False, "the turn was not lost")
         began = time.monotonic()
         self._screen.status("waiting for the restart")
-        async with asyncio.timeout(PATIENCE):
-            await self._restarted.wait()
+        try:
+            async with asyncio.timeout(RESTART_LIMIT):
+                await self._restarted.wait()
+        except TimeoutError:
+            raise Failure(ExitCode.LOST, f"the app server was not started again within {RESTART_LIMIT:g} s") from None
         took = seconds(time.monotonic() - began)
         runtime = client.runtime
         self._proof(f"started again after {took}: generation {runtime.generation}, process {runtime.pid}")
@@ -186,7 +188,7 @@ class _Demo:
         self, session: Session, prompt: str, *, sandbox: SandboxMode = "read-only", victim: Client | None = None
     ) -> TurnResult:
         """Run a turn and show it; the app server of ``victim`` is killed as soon as a command runs."""
-        self._screen.line(prompt, "bold cyan", mark="> ", mark_style="bold cyan")
+        self._screen.paragraph(prompt, "bold cyan", mark="> ", mark_style="bold cyan")
         view = TurnView(self._screen, cwd=str(self._stage.workspace), in_full=True)
         async with session.stream(prompt, sandbox=sandbox) as turn:
             async for event in turn:
@@ -257,7 +259,9 @@ class _Demo:
         self._screen.show(Rule(Text("Summary", "bold"), align="left", style="dim"))
         self._screen.show(table)
         self._screen.line()
-        self._screen.line('Next, with your own login: codex-runtime doctor, codex-runtime run "..."', "dim")
+        self._screen.paragraph(
+            'Next, with your own login: codex-runtime doctor, codex-runtime run "..."', "dim", mark=""
+        )
 
 
 def _kill(pid: int | None) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, Unpack
 
+from codex_runtime.client._approvals import StandIn
+from codex_runtime.client._guard import Watch
 from codex_runtime.client._prompt import PathLike, Prompt, RunOptions, RunProfile, folder
 from codex_runtime.client._session import Session, thread_of
 from codex_runtime.client._version import MINIMUM_VERSION, check_version, parse_version
@@ -12,6 +15,7 @@ from codex_runtime.errors import RemoteProtocolError
 from codex_runtime.runtime import Runtime, RuntimeConfig
 
 if TYPE_CHECKING:
+    from codex_runtime._sansio.hooks import AnyHook, Decision
     from codex_runtime._sansio.turn_result import TurnResult
     from codex_runtime.appserver import AppServer
 
@@ -24,6 +28,10 @@ class Client:
     ``config`` says what is run and how; ``profile`` holds the options that sessions start from. The server must be
     ``minimum_version`` or later (``None``: any). Entering raises :class:`StartError`: the binary is missing, too old, or
     did not start.
+
+    ``hooks`` watch everything that happens here (:mod:`codex_runtime.hooks`); those that judge server requests also come
+    before ``config.on_server_request``, and then nobody can iterate over ``runtime.server_requests()``. ``on_decision`` is
+    told who settled each server request, and how; it is called on the loop and must be quick.
     """
 
     def __init__(
@@ -32,11 +40,15 @@ class Client:
         *,
         profile: RunProfile | None = None,
         minimum_version: str | None = MINIMUM_VERSION,
+        hooks: Sequence[AnyHook] = (),
+        on_decision: Callable[[Decision], object] | None = None,
     ) -> None:
         if minimum_version is not None:
             parse_version(minimum_version)
-        self.runtime = Runtime(config)
-        self.profile = profile or RunProfile()
+        config = config or RuntimeConfig()
+        self._watch = Watch(hooks, on_decision=on_decision, config=config)
+        self.profile = (profile or RunProfile()).under(self._watch.hooks)
+        self.runtime = self._watch.runtime = Runtime(self._watch.over(config))
         self._minimum_version = minimum_version
 
     async def __aenter__(self) -> Self:
@@ -62,6 +74,7 @@ class Client:
     async def aclose(self) -> None:
         """End the app server and everything that it started. Idempotent; running turns are lost."""
         await self.runtime.aclose()
+        await self._watch.aclose()
 
     @property
     def app_server(self) -> AppServer:
@@ -76,14 +89,10 @@ class Client:
         """Start a new thread that works in ``cwd`` (default: our own folder).
 
         ``profile`` replaces the client's; ``options`` are those of :class:`RunProfile` and change single ones. Raises
-        :class:`ConfigError` or :class:`PermissionDeniedError` before anything is sent.
+        :class:`ConfigError` or :class:`PermissionDeniedError` before anything is sent, :class:`HookBlockedError` if a hook
+        denies it.
         """
-        where, profile = folder(cwd), (profile or self.profile).changed(**options)
-        params = profile.thread_params(where)
-        if profile.ephemeral:
-            params["ephemeral"] = True
-        thread = thread_of("thread/start", await self.runtime.request("thread/start", params))
-        return Session(self.runtime, thread, cwd=where, profile=profile)
+        return await self._start(folder(cwd), self._profile(profile, options))
 
     async def resume_session(
         self,
@@ -93,15 +102,51 @@ class Client:
         profile: RunProfile | None = None,
         **options: Unpack[RunOptions],
     ) -> Session:
-        """Go on with a thread of before. Options as in :meth:`start_session`; they are not remembered by the thread."""
-        where, profile = folder(cwd), (profile or self.profile).changed(**options)
-        params = {"threadId": thread_id, "excludeTurns": True, **profile.thread_params(where)}
-        thread = thread_of("thread/resume", await self.runtime.request("thread/resume", params))
-        if thread["id"] != thread_id:
-            raise RemoteProtocolError("thread/resume: the result names another thread")
-        return Session(self.runtime, thread, cwd=where, profile=profile, has_run=True)
+        """Go on with a thread of before. Options as in :meth:`start_session`; they are not remembered by the thread.
+
+        If the server still runs a turn in it, what that turn waits for is asked again and answered by ``approvals``.
+        """
+        where, profile = folder(cwd), self._profile(profile, options)
+        async with self._watch.start(profile, where, thread_id) as start:
+            profile, operation = start.profile, start.operation
+            params = {"threadId": thread_id, "excludeTurns": True, **profile.thread_params(where)}
+            # The server asks again what it asked before: somebody has to be there when it does.
+            stand_in = StandIn(self.runtime, self._watch.guarded(profile.approvals, operation))
+            stand_in.follow(thread_id)
+            try:
+                thread = thread_of("thread/resume", await self.runtime.request("thread/resume", params))
+                if thread["id"] != thread_id:
+                    raise RemoteProtocolError("thread/resume: the result names another thread")
+            except BaseException:
+                stand_in.stop()
+                raise
+        return Session(
+            self.runtime,
+            thread,
+            cwd=where,
+            profile=profile,
+            has_run=True,
+            stand_in=stand_in,
+            watch=self._watch,
+            operation=operation,
+        )
 
     async def run(self, prompt: Prompt, *, cwd: PathLike | None = None, **options: Unpack[RunOptions]) -> TurnResult:
         """Run one turn in a new thread and return its result."""
-        async with await self.start_session(cwd=cwd, **options) as session:
-            return await session.run(prompt)
+        where, profile = folder(cwd), self._profile(None, options)
+        async with self._watch.plan(profile, where, prompt) as plan, await self._start(where, plan.profile) as session:
+            plan.profile = session.profile
+            return await session.carry_out(plan)
+
+    def _profile(self, profile: RunProfile | None, options: RunOptions) -> RunProfile:
+        return (self.profile if profile is None else profile.under(self._watch.hooks)).changed(**options)
+
+    async def _start(self, where: str, profile: RunProfile) -> Session:
+        async with self._watch.start(profile, where) as start:
+            profile = start.profile
+            params = profile.thread_params(where)
+            if profile.ephemeral:
+                params["ephemeral"] = True
+            thread = thread_of("thread/start", await self.runtime.request("thread/start", params))
+            start.thread_id = thread["id"]
+        return Session(self.runtime, thread, cwd=where, profile=profile, watch=self._watch, operation=start.operation)

@@ -17,6 +17,7 @@ from codex_runtime._sansio.permissions import ApprovalPolicy, SandboxMode
 from codex_runtime.errors import ConfigError
 
 if TYPE_CHECKING:
+    from codex_runtime._sansio.hooks import AnyHook
     from codex_runtime.runtime import Ticket
 
 __all__ = ["Approvals", "File", "Image", "LocalImage", "Prompt", "RunOptions", "RunProfile", "Skill", "TurnOptions"]
@@ -71,6 +72,7 @@ class TurnOptions(TypedDict, total=False):
     approval_policy: ApprovalPolicy | None
     deadline: float | None
     output_schema: Mapping[str, JsonValue] | None
+    hooks: tuple[AnyHook, ...]
 
 
 class RunOptions(TurnOptions, total=False):
@@ -90,9 +92,11 @@ class RunProfile(Struct, frozen=True, kw_only=True):
       ``"danger-full-access"`` also needs ``allow_full_access=True``.
     - ``approvals``: who answers when the agent asks for leave. ``"decline"`` (nobody), ``"accept"`` (always yes),
       ``"stream"`` (whoever reads the turn's events), or ``async def handler(ticket)``. Silence is always a no.
-    - ``approval_policy``: when the agent asks at all. ``None`` means ``"never"`` if nobody answers, else ``"on-request"``.
+    - ``approval_policy``: when the agent asks at all. ``None`` means ``"never"`` if nobody answers, else ``"on-request"``;
+      with hooks that judge the use of tools it means ``"untrusted"``, which asks before all but known harmless commands.
     - ``deadline``: seconds for a whole turn, after which it is interrupted; ``None`` is for ever.
     - ``output_schema``: a JSON schema that the final answer must follow.
+    - ``hooks``: see :mod:`codex_runtime.hooks`. Those of a session or a turn come after those of before, and replace none.
     - ``base_instructions``, ``developer_instructions``, ``settings`` (dotted keys of codex's own configuration),
       ``ephemeral`` (kept in memory only) belong to the session; a turn cannot change them.
     """
@@ -108,6 +112,7 @@ class RunProfile(Struct, frozen=True, kw_only=True):
     approval_policy: ApprovalPolicy | None = None
     deadline: float | None = 600.0
     output_schema: Mapping[str, JsonValue] | None = None
+    hooks: tuple[AnyHook, ...] = ()
     base_instructions: str | None = None
     developer_instructions: str | None = None
     settings: Mapping[str, JsonValue] = field(default_factory=dict)
@@ -125,6 +130,8 @@ class RunProfile(Struct, frozen=True, kw_only=True):
             raise ConfigError("deadline", "must be a finite number of seconds above 0, or None")
         if isinstance(self.approvals, str) and self.approvals not in ("decline", "accept", "stream"):
             raise ConfigError("approvals", f"{self.approvals!r} is not 'decline', 'accept', 'stream' or a function")
+        if self._has_tool_hooks and self.approval_policy == "never":
+            raise ConfigError("approval_policy", "'never' would keep hooks from being asked; leave it out")
         for name in ("model", "effort", "summary"):
             if getattr(self, name) == "":
                 raise ConfigError(name, "must not be empty; leave it out for the default")
@@ -134,11 +141,27 @@ class RunProfile(Struct, frozen=True, kw_only=True):
         for name in options:
             if name not in self.__struct_fields__:
                 raise ConfigError(name, f"is not an option; there are {', '.join(sorted(self.__struct_fields__))}")
+        if "hooks" in options:
+            options["hooks"] = (*self.hooks, *options["hooks"])
         return replace(self, **options) if options else self
+
+    def under(self, hooks: tuple[AnyHook, ...]) -> RunProfile:
+        """Return the profile with the hooks of an outer scope before its own."""
+        return replace(self, hooks=(*hooks, *self.hooks)) if hooks else self
+
+    @property
+    def _has_tool_hooks(self) -> bool:
+        if not self.hooks:
+            return False
+        from codex_runtime._sansio.hooks import asks, joined  # for those who have hooks
+
+        return asks(joined(self.hooks, ()), ["pre_tool_use"])
 
     @property
     def effective_approval_policy(self) -> ApprovalPolicy:
-        """When the agent asks: what was said, or what follows from ``approvals``."""
+        """When the agent asks: what was said, or what follows from ``hooks`` and ``approvals``."""
+        if self.approval_policy is None and self._has_tool_hooks:
+            return "untrusted"
         return self.approval_policy or ("never" if self.approvals == "decline" else "on-request")
 
     def thread_params(self, cwd: str) -> dict[str, JsonValue]:

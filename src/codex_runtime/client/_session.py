@@ -6,7 +6,11 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, Unpack
 
-from codex_runtime.client._prompt import Prompt, RunProfile, TurnOptions, inputs
+from msgspec.structs import replace
+
+from codex_runtime.client._approvals import StandIn
+from codex_runtime.client._guard import Plan, TurnGuard, Watch
+from codex_runtime.client._prompt import Prompt, RunProfile, TurnOptions
 from codex_runtime.client._turn import Turn
 from codex_runtime.errors import (
     CodexError,
@@ -20,7 +24,9 @@ from codex_runtime.errors import (
 
 if TYPE_CHECKING:
     from codex_runtime._sansio.envelope import JsonValue
+    from codex_runtime._sansio.hooks import HookReport
     from codex_runtime._sansio.turn_result import TurnResult
+    from codex_runtime.hooks._run import Operation
     from codex_runtime.runtime import Runtime
     from codex_runtime.runtime._runtime import Request
 
@@ -38,10 +44,22 @@ class Session:
 
     The session survives its app server: after a restart the thread is resumed with the same settings, its sandbox
     included, before anybody can use it. A thread in which no turn ever ran is started afresh, under a new id.
+
+    What the server asks in the thread while no turn of the session runs is answered by ``profile.approvals``, and what it
+    asks for a turn that was lost by that turn's own: a server that listens on a socket asks again after a reconnect.
     """
 
     def __init__(
-        self, runtime: Runtime, thread: Mapping[str, JsonValue], *, cwd: str, profile: RunProfile, has_run: bool = False
+        self,
+        runtime: Runtime,
+        thread: Mapping[str, JsonValue],
+        *,
+        cwd: str,
+        profile: RunProfile,
+        has_run: bool = False,
+        stand_in: StandIn | None = None,
+        watch: Watch | None = None,
+        operation: Operation | None = None,
     ) -> None:
         self.runtime = runtime
         self.thread_id: str = thread["id"]
@@ -52,6 +70,10 @@ class Session:
         self._is_attached = True
         self._ran = has_run
         self._closed: str | None = None
+        self._watch = watch or Watch()
+        self._operation = operation or self._watch.operation(profile, cwd, self.thread_id)
+        self._stand_in = stand_in or StandIn(runtime, self._watch.guarded(profile.approvals, self._operation))
+        self._stand_in.follow(self.thread_id)
         runtime.on_restart(self, self._reattach)
 
     async def __aenter__(self) -> Self:
@@ -74,13 +96,18 @@ class Session:
         """The turn that runs now, if one does."""
         return self._turn
 
+    @property
+    def hook_report(self) -> HookReport | None:
+        """What went wrong with hooks in the last turn, or before it in the start of the session; ``None`` without."""
+        return None if self._operation is None else self._operation.report
+
     def stream(self, prompt: Prompt, **options: Unpack[TurnOptions]) -> Turn:
         """Prepare a turn, to be used as ``async with session.stream(...) as turn``.
 
         ``prompt`` is text, or a list of text and attachments. ``options`` are those of :class:`RunProfile` that concern a
         single turn, and replace the session's for this one. Raises :class:`ConfigError` before anything is sent.
         """
-        return self._prepare(prompt, options, keep_events=True)
+        return self._prepare(self._plan(prompt, options), keep_events=True)
 
     async def run(self, prompt: Prompt, **options: Unpack[TurnOptions]) -> TurnResult:
         """Run one turn to its end and return the result. Options as in :meth:`stream`.
@@ -89,8 +116,8 @@ class Session:
         on the server. With ``approvals="stream"`` there is no reader to ask: every approval is declined at once, unless
         the runtime has somebody to answer.
         """
-        async with self._prepare(prompt, options, keep_events=False) as turn:
-            return await turn.finish()
+        async with self._plan(prompt, options) as plan:
+            return await self.carry_out(plan)
 
     async def interrupt(self) -> None:
         """Interrupt the running turn, if there is one, and wait for its end."""
@@ -118,12 +145,18 @@ class Session:
 
     # -- for the turn ----------------------------------------------------------------------------------------------
 
+    async def carry_out(self, plan: Plan) -> TurnResult:
+        """Run the turn of a plan to its end."""
+        async with self._prepare(plan, keep_events=False) as turn:
+            return await turn.finish()
+
     def begin(self, turn: Turn) -> None:
         """Let a turn start, unless another one runs: the server would take the second for a remark on the first."""
         self._require_open()
         if self._turn is not None:
             raise SessionBusyError("the session already runs a turn; wait for it, interrupt it, or steer it")
         self._turn = turn
+        self._stand_in.begin()
 
     def end(self, turn: Turn) -> None:
         """Note that a turn is over."""
@@ -131,11 +164,14 @@ class Session:
         self._ran = self._ran or (turn.turn_id is not None and turn.result.status != "lost")
         if self._turn is turn:
             self._turn = None
-            self._loose = turn.turn_id if turn.may_run_on else None
+            is_lost = turn.result.status == "lost"
+            # A server on a socket may run even a lost turn on.
+            self._loose = turn.turn_id if turn.may_run_on or is_lost else None
+            self._stand_in.end(turn.turn_id, turn.approvals if is_lost else "decline")
 
     @property
     def loose_turn(self) -> str | None:
-        """The turn before, if it was given up and the server may still run it."""
+        """The turn before, if it was given up or lost and the server may still run it."""
         return self._loose
 
     def require_thread(self) -> str:
@@ -147,18 +183,26 @@ class Session:
 
     # -- inside ----------------------------------------------------------------------------------------------------
 
-    def _prepare(self, prompt: Prompt, options: TurnOptions, *, keep_events: bool) -> Turn:
+    def _plan(self, prompt: Prompt, options: TurnOptions) -> Plan:
         self._require_open()
         if fixed := OF_THE_SESSION.intersection(options):
             raise ConfigError(min(fixed), "is fixed when the session starts")
-        profile = self.profile.changed(**options)
-        items = inputs(prompt, self.cwd)
+        return self._watch.plan(self.profile.changed(**options), self.cwd, prompt, self.thread_id)
+
+    def _prepare(self, plan: Plan, *, keep_events: bool) -> Turn:
+        guard = None
+        if plan.operation is not None:
+            self._operation = plan.operation
+            plan.operation.base = replace(plan.operation.base, thread_id=self.thread_id)
+            guard = TurnGuard(self._watch, plan, plan.operation, self.runtime, keep_events=keep_events)
         return Turn(
             self,
-            lambda: profile.turn_params(self.thread_id, items),
-            approvals=profile.approvals,
-            deadline=profile.deadline,
+            lambda: plan.params(self.thread_id),
+            # Those of the turn itself ask its guard first; these are for what comes when it is lost.
+            approvals=self._watch.guarded(plan.profile.approvals, plan.operation),
+            deadline=plan.profile.deadline,
             keep_events=keep_events,
+            guard=guard,
         )
 
     async def _reattach(self, request: Request) -> None:
@@ -181,11 +225,14 @@ class Session:
                 raise
             if self.profile.ephemeral:
                 params["ephemeral"] = True
-            return str(thread_of("thread/start", await request("thread/start", params))["id"])
+            thread_id = str(thread_of("thread/start", await request("thread/start", params))["id"])
+            self._stand_in.follow(thread_id)
+            return thread_id
         return self.thread_id
 
     def _shut(self, why: str) -> None:
         self._closed = why
+        self._stand_in.stop()
         self.runtime.on_restart(self, None)
 
     def _require_open(self) -> None:

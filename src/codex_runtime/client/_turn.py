@@ -15,6 +15,7 @@ from codex_runtime._sansio.turn import TurnReducer
 from codex_runtime._sansio.turn_buffer import TurnBuffer
 from codex_runtime._sansio.turn_events import ApprovalRequested, TurnCompleted, TurnEvent
 from codex_runtime._sansio.turn_result import TurnFault, TurnResult
+from codex_runtime.client._approvals import answer
 from codex_runtime.errors import (
     CodexError,
     ConnectionLostError,
@@ -33,6 +34,8 @@ from codex_runtime.runtime import Ticket
 if TYPE_CHECKING:
     from codex_runtime._io.clock import Cancellable
     from codex_runtime._sansio.envelope import Envelope, JsonValue
+    from codex_runtime._sansio.hooks import HookReport
+    from codex_runtime.client._guard import TurnGuard
     from codex_runtime.client._prompt import Approvals
     from codex_runtime.client._session import Session
 
@@ -62,12 +65,13 @@ class Turn:
         approvals: Approvals,
         deadline: float | None,
         keep_events: bool = True,
+        guard: TurnGuard | None = None,
     ) -> None:
         self._session = session
         self._runtime = session.runtime
         self._clock = session.runtime.clock
         self._params = params
-        self._approvals = approvals
+        self.approvals = approvals
         self._deadline = deadline
         self._keep_events = keep_events
         self._reducer = TurnReducer(session.thread_id)
@@ -81,6 +85,7 @@ class Turn:
         self._stop_listening: Callable[[], None] | None = None
         self._is_taken_for_remark = False
         self._given_up = False
+        self._guard = guard
 
     @property
     def thread_id(self) -> str:
@@ -103,6 +108,11 @@ class Turn:
         return self._reducer.partial()
 
     @property
+    def hook_report(self) -> HookReport | None:
+        """What went wrong with hooks so far; ``None`` without hooks."""
+        return None if self._guard is None else self._guard.report
+
+    @property
     def may_run_on(self) -> bool:
         """True if we gave the turn up before the server told its end."""
         return self._given_up
@@ -111,10 +121,21 @@ class Turn:
         """Start the turn.
 
         Raises :class:`SessionBusyError` if another turn runs, and :class:`RequestFailedError` if the server refuses this
-        one. If its deadline passes or the server dies before the turn has begun, it is over at once, with that result.
+        one, :class:`HookBlockedError` if a hook does. If its deadline passes or the server dies before the turn has begun,
+        it is over at once, with that result.
         """
         if self._asking is not None:
             raise LocalProtocolError("a turn runs only once; call session.stream() again")
+        if self._guard is None:
+            return await self._enter()
+        await self._guard.begin()
+        try:
+            return await self._enter()
+        except BaseException as error:
+            await self._guard.end(self.result, error)
+            raise
+
+    async def _enter(self) -> Self:
         self._session.begin(self)
         if self._deadline is not None:
             self._timer = self._clock.call_at(self._clock.monotonic() + self._deadline, self._expire)
@@ -138,7 +159,11 @@ class Turn:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """End the turn, if it still runs."""
-        await self._end()
+        try:
+            await self._end()
+        finally:
+            if self._guard is not None:
+                await self._guard.end(self.result)
 
     def __aiter__(self) -> Self:
         """Iterate over the events."""
@@ -197,24 +222,20 @@ class Turn:
         """Fold a message of the thread."""
         if events := self._reducer.apply(envelope):
             self._push(events)
+            if self._guard is not None:
+                self._guard.note(events, self.turn_id)
 
     def ticket(self, ticket: Ticket) -> bool:
         """Show a server request of this turn to the reader, and have it answered as the caller wished."""
         if self.is_over or self.turn_id is None or ticket.turn_id not in (None, self.turn_id):
             return False
+        if self._guard is not None and self._guard.takes(ticket, self.result, self._show):
+            return True
+        self._show(ticket)
+        return self._keep_events if self.approvals == "stream" else answer(self._runtime, ticket, self.approvals)
+
+    def _show(self, ticket: Ticket) -> None:
         self._push([ApprovalRequested(ticket)])
-        match self._approvals:
-            case "stream":
-                return self._keep_events
-            case "decline":
-                return False
-            case "accept":
-                if not ticket.is_approval:
-                    return False
-                ticket.accept()
-            case handler:
-                self._runtime.answer_with(ticket, handler)
-        return True
 
     def lost(self, error: ConnectionLostError) -> None:
         """End the turn: its server is gone."""
@@ -239,7 +260,7 @@ class Turn:
         if self._is_taken_for_remark:
             await self._interrupt_once(self._session.loose_turn or "", GRACE)
             raise SessionBusyError(
-                "the server still ran the turn before, which had ignored its interruption; try again"
+                "the server still ran the turn before, which was lost or had ignored its interruption; try again"
             )
         if self.turn_id is None and not self.is_over:
             raise RemoteProtocolError("turn/start: the result has no turn id")
@@ -277,7 +298,8 @@ class Turn:
         if self._stop_listening is not None:
             self._stop_listening()
         if thread_id != self._reducer.thread_id:
-            self._reducer = TurnReducer(thread_id)
+            ends_as, self._reducer = self._reducer.interrupted_as, TurnReducer(thread_id)
+            self._reducer.interrupted_as = ends_as
         self._stop_listening = self._runtime.listen(thread_id, self)
 
     def _begin(self, reply: JsonValue) -> None:
@@ -309,10 +331,14 @@ class Turn:
                 await self._first(asking, self._over, until=until)
             if not asking.done():
                 asking.cancel()
-                await asyncio.wait([asking])
-                if is_asked and self.turn_id is None:
-                    # It may begin all the same. Without an id, the server takes whichever turn there is.
-                    await self._interrupt_once("", GRACE)
+                try:
+                    await asyncio.wait([asking])
+                    if is_asked and self.turn_id is None:
+                        # It may begin all the same. Without an id, the server takes whichever turn there is.
+                        await self._interrupt_once("", GRACE)
+                finally:
+                    if self.turn_id is None:
+                        self._give_up()
         if self.turn_id is not None:
             await self._interrupt(self.turn_id, until)
         self._give_up()

@@ -5,6 +5,7 @@ subscriber in order, and settles what the server asks. Most programs want :mod:`
 stands on it.
 """
 
+from codex_runtime._io.bearer import SignedToken, TokenFile
 from codex_runtime._io.fanout import Gap, Overflow, Subscription
 from codex_runtime._io.process import Graces
 from codex_runtime._io.transport import Launcher, Receiver, Transport
@@ -15,17 +16,21 @@ from codex_runtime.runtime._dispatch import ThreadListener
 from codex_runtime.runtime._runtime import Runtime, ServerInfo
 from codex_runtime.runtime._server_requests import Outcome, Ticket
 from codex_runtime.runtime.config import Restarted, RuntimeConfig, ServerRequestHandler
-from codex_runtime.runtime.metrics import Metrics
+from codex_runtime.runtime.metrics import Metrics, SinkMetrics
+from codex_runtime.runtime.sinks import Damage, EventSink, JsonlSink, read_jsonl
 
 __all__ = [
     "Connection",
+    "Damage",
     "Direction",
     "Envelope",
+    "EventSink",
     "Exit",
     "Fault",
     "Gap",
     "Graces",
     "JsonValue",
+    "JsonlSink",
     "Kind",
     "Launcher",
     "Metrics",
@@ -39,9 +44,13 @@ __all__ = [
     "RuntimeState",
     "ServerInfo",
     "ServerRequestHandler",
+    "SignedToken",
+    "SinkMetrics",
     "StateLimits",
     "Subscription",
     "ThreadListener",
     "Ticket",
+    "TokenFile",
     "Transport",
+    "read_jsonl",
 ]

@@ -12,7 +12,7 @@ after publishing because they may write, and what they write has a later number.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
 
 from codex_runtime._sansio.envelope import Envelope, Stamp, stamp_outbound
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["Dispatch", "ThreadListener"]
 
 T = TypeVar("T")
+Taker: TypeAlias = "Callable[[Ticket], bool]"
 
 
 class ThreadListener(Protocol):
@@ -66,21 +67,17 @@ class Dispatch:
         self._desk = desk
         self._settle = settle
         self._listeners: dict[str, tuple[ThreadListener, ...]] = {}
+        self._takers: dict[str, tuple[Taker, ...]] = {}
         self._next_seq = 0
         self._unpublished = 0  # bytes of the lines that are still to be completed, roughly
 
     def listen(self, thread_id: str, listener: ThreadListener) -> Callable[[], None]:
         """Follow a thread. Returns the function that ends it."""
-        self._listeners[thread_id] = (*self._listeners.get(thread_id, ()), listener)
+        return _enter(self._listeners, thread_id, listener)
 
-        def stop() -> None:
-            rest = tuple(other for other in self._listeners.get(thread_id, ()) if other is not listener)
-            if rest:
-                self._listeners[thread_id] = rest
-            else:
-                self._listeners.pop(thread_id, None)
-
-        return stop
+    def take(self, thread_id: str, taker: Taker) -> Callable[[], None]:
+        """Be offered a thread's server requests that no listener takes. Returns the function that ends it."""
+        return _enter(self._takers, thread_id, taker)
 
     def data(self, link: Link[Call], data: bytes) -> None:
         """Take a chunk from a link."""
@@ -130,8 +127,9 @@ class Dispatch:
             counters.too_long += received.too_long
             counters.late_answers += received.late
         for asked in received.asked:
-            listeners = self._listeners.get(asked.thread_id or "", ())
-            self._desk.open(link, asked, tuple(listener.ticket for listener in listeners))
+            thread_id = asked.thread_id or ""
+            listeners = [listener.ticket for listener in self._listeners.get(thread_id, ())]
+            self._desk.open(link, asked, (*listeners, *self._takers.get(thread_id, ())))
         if envelopes and len(self._desk):
             self._desk.observe(envelopes)
         if received.answered:
@@ -153,3 +151,15 @@ class Dispatch:
             call(value)
         except Exception:  # noqa: BLE001  # a guest's fault stays the guest's
             self._counters.guest_errors += 1
+
+
+def _enter(table: dict[str, tuple[T, ...]], key: str, value: T) -> Callable[[], None]:
+    table[key] = (*table.get(key, ()), value)
+
+    def leave() -> None:
+        if rest := tuple(other for other in table.get(key, ()) if other is not value):
+            table[key] = rest
+        else:
+            table.pop(key, None)
+
+    return leave

@@ -35,6 +35,7 @@ from codex_runtime.errors import (
 )
 from codex_runtime.runtime._calls import Call, Calls, outcome_of
 from codex_runtime.runtime._dispatch import Dispatch, ThreadListener
+from codex_runtime.runtime._pump import Pumps
 from codex_runtime.runtime._server_requests import Desk, Ticket
 from codex_runtime.runtime._supervisor import Supervisor
 from codex_runtime.runtime.config import Restarted, RuntimeConfig
@@ -101,6 +102,12 @@ class Runtime:
             desk=self._desk,
             settle=self._calls.settle,
         )
+        self._sinks = Pumps(
+            config.sinks,
+            fanout=self._fanout,
+            clock=self._clock,
+            on_trouble=lambda metrics: self._tell(config.on_sink_trouble, metrics),
+        )
         self._reattachments: dict[object, Reattach] = {}
         self._reattaching: set[asyncio.Task[None]] = set()
         self._link: Link[Call] | None = None
@@ -142,7 +149,7 @@ class Runtime:
             steps=self,
         )
         started: asyncio.Future[None] = loop.create_future()
-        self._supervision = loop.create_task(supervisor.run(started), name="codex-runtime supervisor")
+        self._supervision = loop.create_task(self._supervise(supervisor, started), name="codex-runtime supervisor")
         self._supervision.add_done_callback(lambda _: _give_up(started))
         try:
             await asyncio.shield(started)
@@ -297,6 +304,7 @@ class Runtime:
             open_server_requests=len(self._desk),
             subscriptions=len(self._fanout),
             unsent=self._link.unsent if self._link is not None else 0,
+            sinks=self._sinks.metrics,
         )
 
     # -- for the desk above ----------------------------------------------------------------------------------------
@@ -304,6 +312,10 @@ class Runtime:
     def listen(self, thread_id: str, listener: ThreadListener) -> Callable[[], None]:
         """Follow one thread from inside the dispatch: exact, whatever the speed of any reader. Returns the way out."""
         return self._dispatch.listen(thread_id, listener)
+
+    def take(self, thread_id: str, taker: Callable[[Ticket], bool]) -> Callable[[], None]:
+        """Be offered those server requests of a thread that no listener takes. Returns the way out."""
+        return self._dispatch.take(thread_id, taker)
 
     async def request_and_note(
         self, method: str, params: object, note: Callable[[JsonValue], None], *, deadline: float | None = None
@@ -434,6 +446,15 @@ class Runtime:
 
     # -- inside ----------------------------------------------------------------------------------------------------
 
+    async def _supervise(self, supervisor: Supervisor, started: asyncio.Future[None]) -> None:
+        try:
+            await self._sinks.open()  # before the first message
+        except CodexError as error:
+            if not started.done():
+                started.set_exception(error)
+            return
+        await supervisor.run(started)
+
     async def _respond(
         self,
         method: str,
@@ -520,6 +541,8 @@ class Runtime:
         config = self.config
         if config.launcher is not None:
             return config.launcher
+        if config.address is not None:
+            return self._connector(config.address)
         if config.command is not None:
             argv = config.command
         else:
@@ -533,6 +556,22 @@ class Runtime:
                 stderr_tail_bytes=config.stderr_tail,
                 graces=config.graces,
             )
+        )
+
+    def _connector(self, address: str) -> Launcher:
+        try:
+            from codex_runtime._io.websocket import WebSocketLauncher
+        except ModuleNotFoundError as error:
+            if error.name is None or error.name.partition(".")[0] != "websockets":
+                raise
+            raise ConfigError("address", 'needs an extra: pip install "codex-runtime[ws]"') from None
+        config = self.config
+        return WebSocketLauncher(
+            address,
+            token=config.token,
+            allow_unauthenticated=config.allow_unauthenticated,
+            message_limit=config.line_limit,
+            grace=config.graces.stdin_close,
         )
 
     async def _close(self) -> None:
@@ -556,6 +595,7 @@ class Runtime:
         if tasks:
             await asyncio.wait(tasks, timeout=self.config.graces.terminate)
         self._fanout.close()
+        await self._sinks.aclose(self.config.sink_grace)
         if self._dead is None:
             self._set_connection(Connection("closed", self.generation, None))
 

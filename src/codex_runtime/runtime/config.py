@@ -6,10 +6,11 @@ import math
 import os
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from msgspec import Struct, field
 
+from codex_runtime._io.bearer import check_access
 from codex_runtime._io.fanout import Gap, Overflow
 from codex_runtime._io.process import Graces
 from codex_runtime._sansio.framing import DEFAULT_LINE_LIMIT
@@ -18,10 +19,13 @@ from codex_runtime._sansio.restart import RestartPolicy
 from codex_runtime.errors import ConfigError, RuntimeDeadError
 
 if TYPE_CHECKING:
+    from codex_runtime._io.bearer import Token
     from codex_runtime._io.clock import Clock
     from codex_runtime._io.transport import Launcher
     from codex_runtime._sansio.restart import Exit
     from codex_runtime.runtime._server_requests import Ticket
+    from codex_runtime.runtime.metrics import SinkMetrics
+    from codex_runtime.runtime.sinks import EventSink
 
 __all__ = ["Gap", "Overflow", "Restarted", "RuntimeConfig", "ServerRequestHandler"]
 
@@ -45,19 +49,27 @@ class RuntimeConfig(Struct, frozen=True, kw_only=True):
     - ``codex_home``: sets ``CODEX_HOME``; must exist. ``env``: added to our own environment, ``None`` removes a name.
       ``cwd``: the server's own folder, not the one that sessions work in. ``settings``: ``-c key=value`` overrides.
 
+    Or what is connected to: ``address`` of a server that listens already, ``ws://HOST:PORT`` or ``unix:///PATH``, in place of
+    all of the above; it needs the extra ``ws``. ``token`` is text, a :class:`TokenFile` or a :class:`SignedToken`; away
+    from this machine there must be one, or ``allow_unauthenticated``. A connection that breaks is made again by the rule
+    in ``restart``; the server and its turns outlive it, and us.
+
     How it is greeted: ``client_name``, ``client_title``, ``client_version``, ``experimental_api`` (without it the server
     refuses its experimental methods), ``opt_out`` (names of notifications that are not wanted).
 
-    Bounds: ``start_deadline`` for launch and greeting, ``request_deadline`` for each request that does not bring its own,
-    ``max_in_flight`` requests at a time (the real server loses requests above some 130), ``overload_retries`` for
-    requests refused as overload, ``line_limit`` bytes for one inbound line, ``block_patience`` for how long a blocking
-    subscriber may hold up the pipe.
+    Bounds: ``start_deadline`` for launch and greeting, and once more for sessions to find their threads again;
+    ``request_deadline`` for each request that does not bring its own, ``max_in_flight`` requests at a time (the real
+    server loses requests above some 130), ``overload_retries`` for requests refused as overload, ``line_limit`` bytes
+    for one inbound line, ``block_patience`` for how long a blocking subscriber may hold up the pipe.
 
     Server requests: ``on_server_request`` settles those that no session takes; without it, and with nobody iterating
     ``Runtime.server_requests()``, they are declined at once. ``server_request_deadline`` bounds each answer, after which
     it is declined; ``server_request_deadlines`` sets it by method; ``max_open_server_requests`` bounds how many may wait.
 
     State: ``state=False`` keeps none, which makes events a little cheaper. ``state_limits`` bounds it.
+
+    Sinks: ``sinks`` get every message in both directions; ``sink_grace`` bounds how long they may drain when the runtime is
+    closed; ``on_sink_trouble`` is told when one is set aside and when one had losses at its end.
 
     Life: ``restart``, ``graces``; ``on_restart`` and ``on_dead`` are plain functions, called on the loop.
     """
@@ -69,6 +81,9 @@ class RuntimeConfig(Struct, frozen=True, kw_only=True):
     env: Mapping[str, str | None] = field(default_factory=dict)
     cwd: str | os.PathLike[str] | None = None
     settings: Mapping[str, str] = field(default_factory=dict)
+    address: str | None = None
+    token: Token | None = None
+    allow_unauthenticated: bool = False
 
     client_name: str = "codex_runtime"
     client_title: str = "codex-runtime"
@@ -92,6 +107,10 @@ class RuntimeConfig(Struct, frozen=True, kw_only=True):
     state: bool = True
     state_limits: StateLimits = StateLimits()
 
+    sinks: tuple[EventSink, ...] = ()
+    sink_grace: float = 5.0
+    on_sink_trouble: Callable[[SinkMetrics], object] | None = None
+
     restart: RestartPolicy = RestartPolicy()
     graces: Graces = Graces()
     on_restart: Callable[[Restarted], object] | None = None
@@ -100,6 +119,7 @@ class RuntimeConfig(Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         self._check_command()
+        self._check_address()
         self._check_bounds()
         for name in ("client_name", "client_version"):
             if not getattr(self, name) or not getattr(self, name).isascii() or not getattr(self, name).isprintable():
@@ -111,13 +131,24 @@ class RuntimeConfig(Struct, frozen=True, kw_only=True):
             _folder(name, getattr(self, name))
 
     def _check_command(self) -> None:
-        if sum(value is not None for value in (self.binary, self.command, self.launcher)) > 1:
-            raise ConfigError("binary", "give only one of binary, command and launcher")
-        if self.command is not None and (not self.command or not all(isinstance(part, str) for part in self.command)):
+        if sum(value is not None for value in (self.binary, self.command, self.launcher, self.address)) > 1:
+            raise ConfigError("binary", "give only one of binary, command, launcher and address")
+        if self.command is not None and not (self.command and _are_texts(self.command)):
             raise ConfigError("command", "must be a non-empty tuple of strings")
+        if not _are_texts(self.opt_out):
+            raise ConfigError("opt_out", "must be a tuple of method names")
+
+    def _check_address(self) -> None:
+        if self.address is not None:
+            check_access(self.address, self.token, allow_unauthenticated=self.allow_unauthenticated)
+            for name in ("codex_home", "env", "cwd", "settings"):
+                if getattr(self, name):
+                    raise ConfigError(name, "cannot be set for a server that already runs")
+        elif self.token is not None:
+            raise ConfigError("token", "needs an address")
 
     def _check_bounds(self) -> None:
-        for name in ("start_deadline", "request_deadline", "server_request_deadline", "block_patience"):
+        for name in ("start_deadline", "request_deadline", "server_request_deadline", "block_patience", "sink_grace"):
             _seconds(name, getattr(self, name))
         for method, seconds in self.server_request_deadlines.items():
             _seconds(f"server_request_deadlines[{method!r}]", seconds)
@@ -127,10 +158,22 @@ class RuntimeConfig(Struct, frozen=True, kw_only=True):
         if self.overload_retries < 0:
             raise ConfigError("overload_retries", "must be 0 or more")
 
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        values = [(name, getattr(self, name)) for name in self.__struct_fields__]
+        return [(name, "***" if name == "token" and isinstance(value, str) else value) for name, value in values]
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self.__rich_repr__())})"
+
     def environment(self) -> dict[str, str | None]:
         """What is added to our own environment for the child."""
         home = {} if self.codex_home is None else {"CODEX_HOME": str(Path(self.codex_home).absolute())}
         return {**home, **self.env}
+
+
+def _are_texts(value: object) -> bool:
+    # A string is a sequence of strings as well, and never what was meant.
+    return isinstance(value, (tuple, list)) and all(isinstance(part, str) for part in value)
 
 
 def _seconds(name: str, value: float) -> None:

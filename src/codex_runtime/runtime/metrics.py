@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 from msgspec import Struct, field
 
-__all__ = ["Counters", "Metrics"]
+__all__ = ["Counters", "Metrics", "SinkMetrics"]
 
 
 class Counters(Struct):
@@ -34,13 +34,35 @@ class Counters(Struct):
     guest_errors: int = 0
 
 
+class SinkMetrics(Struct, frozen=True, kw_only=True):
+    """What one sink has got so far. ``written + lost + pending`` messages were published to it.
+
+    ``writes`` counts the calls of its ``write``, ``errors`` those that failed; ``average``, ``p95`` (the upper bound of a
+    bucket) and ``slowest`` tell how long they took, in seconds. ``set_aside`` is true while it is left alone because it
+    failed again and again; ``last_error`` is what it raised last.
+    """
+
+    name: str
+    written: int
+    lost: int
+    pending: int
+    writes: int
+    errors: int
+    set_aside: bool
+    last_error: str | None
+    average: float
+    p95: float
+    slowest: float
+
+
 class Metrics(Struct, frozen=True, kw_only=True):
     """What a runtime has done so far. Totals since it was opened, unless it says *now*.
 
     ``uptime`` in seconds. ``restarts`` by cause (``"exit status 1"``, ``"killed by SIGKILL"``, …). ``settled`` counts
     server requests by outcome (``accepted``, ``declined``, ``cancelled``, ``answered``, ``refused``, ``withdrawn``).
     ``dropped`` are envelopes that lagging subscriptions lost, ``gaps`` how often they were told so. ``in_flight``,
-    ``queued``, ``open_server_requests``, ``subscriptions`` and ``unsent`` (bytes) are gauges.
+    ``queued``, ``open_server_requests``, ``subscriptions`` and ``unsent`` (bytes) are gauges. ``sinks`` has the figures of
+    each sink, in the order of the configuration.
     """
 
     uptime: float
@@ -67,6 +89,7 @@ class Metrics(Struct, frozen=True, kw_only=True):
     open_server_requests: int
     subscriptions: int
     unsent: int
+    sinks: tuple[SinkMetrics, ...] = ()
 
 
 def frozen(counter: Counter[str]) -> Mapping[str, int]:

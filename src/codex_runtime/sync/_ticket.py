@@ -27,7 +27,6 @@ class Ticket:
         self.turn_id = ticket.turn_id
         self.item_id = ticket.item_id
         self.deadline = ticket.deadline
-        self.is_approval = ticket.is_approval
 
     @property
     def outcome(self) -> Outcome | None:
@@ -43,6 +42,11 @@ class Ticket:
     def is_settled(self) -> bool:
         """True once it has its outcome."""
         return self._ticket.is_settled
+
+    @property
+    def is_approval(self) -> bool:
+        """True if it asks for leave to do something, rather than for something to be done."""
+        return self._ticket.is_approval
 
     def accept(self, *, for_session: bool = False) -> None:
         """Allow exactly what was asked."""

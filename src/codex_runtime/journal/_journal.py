@@ -1,0 +1,292 @@
+"""The journal as its users see it, and the sink that fills it.
+
+The one idea: a reader needs no writer. Reading and following work on the file alone, in any process; that the writer is
+in this one only makes followers wake sooner.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypeVar
+
+import msgspec
+
+from codex_runtime.errors import ConfigError, StoreError
+from codex_runtime.journal._entry import Entry, mark_row, rows_of
+from codex_runtime.journal._store import Page, Reader, Retention, Writer
+from codex_runtime.runtime import Envelope, EventSink, Gap
+
+__all__ = ["Journal", "JournalSink"]
+
+T = TypeVar("T")
+
+# How many entries one look of a follower takes.
+PAGE = 500
+
+
+class Journal:
+    """A durable log of everything that runtimes said and heard, in one SQLite file.
+
+    Fill it by giving ``JournalSink(journal)`` to ``RuntimeConfig.sinks``; the file is made then, for its owner alone. One
+    process may write at a time, any number may read. Use it as a ``with`` block, or :meth:`close` it, to let go of the
+    file after reading.
+
+    ``keep_seconds`` and ``keep_bytes`` bound what is kept, by age and by size; the oldest entries go first, a few at a
+    time while others are added. Without them everything is kept.
+    """
+
+    def __init__(
+        self, path: str | os.PathLike[str], *, keep_seconds: float | None = None, keep_bytes: int | None = None
+    ) -> None:
+        for name, value in (("keep_seconds", keep_seconds), ("keep_bytes", keep_bytes)):
+            if value is not None and not value > 0:
+                raise ConfigError(name, "must be above 0")
+        self.path = Path(path)
+        self._reader = Reader(self.path)
+        self._reading = threading.Lock()
+        self._writer = Writer(self.path, Retention(keep_seconds, keep_bytes))
+        self._thread: ThreadPoolExecutor | None = None
+        self._users = 0
+        self._followers: set[_Waker] = set()
+
+    def __repr__(self) -> str:
+        """Name the file."""
+        return f"Journal({os.fspath(self.path)!r})"
+
+    def __enter__(self) -> Self:
+        """Use it as a block that closes it."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close it."""
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the file that was read. A sink that is open goes on. Idempotent."""
+        with self._reading:
+            self._reader.close()
+
+    @property
+    def position(self) -> int:
+        """The cursor of the newest entry, 0 if there is none. Whoever follows from here gets what is to come."""
+        with self._reading:
+            return self._reader.bounds()[1]
+
+    @property
+    def oldest(self) -> int:
+        """The cursor of the oldest entry that is left, 0 if there is none."""
+        with self._reading:
+            return self._reader.bounds()[0]
+
+    def read(
+        self,
+        *,
+        after: int = 0,
+        limit: int = 1000,
+        thread: str | None = None,
+        turn: str | None = None,
+        methods: Collection[str] | None = None,
+    ) -> list[Entry]:
+        """Return up to ``limit`` entries that come after the cursor ``after``, in order.
+
+        ``thread``, ``turn`` and ``methods`` narrow it to messages; gaps are never left out. Blocks for as long as the
+        disk takes. Raises :class:`StoreError` if there is no journal, or it cannot be read.
+        """
+        if limit < 1:
+            raise ConfigError("limit", "must be 1 or more")
+        with self._reading:
+            return self._reader.page(after=after, limit=limit, thread=thread, turn=turn, methods=methods).entries
+
+    async def follow(
+        self,
+        *,
+        after: int = 0,
+        thread: str | None = None,
+        turn: str | None = None,
+        methods: Collection[str] | None = None,
+        poll: float = 0.1,
+    ) -> AsyncIterator[Entry]:
+        """Iterate over the entries after a cursor, and go on with those that come, without end, hole or repetition.
+
+        Entries of this process come as soon as they are committed, those of another within ``poll`` seconds. If the
+        retention has taken away entries that were not yet read, one of kind ``pruned`` stands in their place. Raises
+        :class:`StoreError`.
+        """
+        reader, waker = Reader(self.path), _Waker()
+        thread_of_reader = ThreadPoolExecutor(1, "codex-runtime journal reader")
+        loop = asyncio.get_running_loop()
+        self._followers.add(waker)
+
+        def look() -> Page:
+            return reader.page(after=after, limit=PAGE, thread=thread, turn=turn, methods=methods)
+
+        try:
+            has_more = False
+            while True:
+                if has_more or await loop.run_in_executor(thread_of_reader, lambda: reader.has_news):
+                    page = await loop.run_in_executor(thread_of_reader, look)
+                    if 0 < after < page.oldest - 1:
+                        yield _pruned(page.oldest - 1)
+                    for entry in page.entries:
+                        yield entry
+                    has_more, after = len(page.entries) == PAGE, page.looked_to
+                if not has_more:
+                    await waker.wait(poll)
+        finally:
+            self._followers.discard(waker)
+            thread_of_reader.submit(reader.close)
+            thread_of_reader.shutdown(wait=False)
+
+    def prune(self) -> int:
+        """Take away at once all that need not be kept, and return how many entries went.
+
+        Raises :class:`StoreError`, also if another process writes to the journal.
+        """
+        if self._thread is not None:
+            return self._thread.submit(lambda: self._writer.prune(now=time.time())).result()
+        if not self.path.is_file():
+            raise StoreError(f"there is no journal {self.path}", path=str(self.path))
+        self._writer.open()
+        try:
+            return self._writer.prune(now=time.time())
+        finally:
+            self._writer.close()
+
+    # -- for the sinks ---------------------------------------------------------------------------------------------
+
+    async def _attach(self) -> None:
+        """Be one more who writes. The file is opened for the first one."""
+        self._users += 1
+        if self._thread is None:
+            self._thread = ThreadPoolExecutor(1, "codex-runtime journal")
+        try:
+            if self._users == 1:
+                await self._run(self._writer.open)
+        except BaseException:
+            await self._detach()
+            raise
+
+    async def _detach(self) -> None:
+        self._users -= 1
+        if self._users == 0 and self._thread is not None:
+            done = False
+            try:
+                await self._run(self._writer.close)
+                done = True
+            finally:
+                thread, self._thread = self._thread, None
+                thread.shutdown(wait=done, cancel_futures=not done)
+
+    async def _append(self, batch: Sequence[Envelope | Gap], run: int) -> None:
+        now = time.time()
+        rows, decisive = rows_of(batch, run, at=now)
+        if rows:
+            await self._run(lambda: self._writer.append(rows, durable=decisive, now=now))
+            self._wake()
+
+    async def _mark_opened(self) -> int:
+        about = msgspec.json.encode({"pid": os.getpid()})
+
+        def add() -> int:
+            run = self._writer.position + 1
+            now = time.time()
+            return self._writer.append([mark_row("opened", run, at=now, line=about)], durable=True, now=now)
+
+        run = await self._run(add)
+        self._wake()
+        return run
+
+    async def _mark_closed(self, run: int) -> None:
+        now = time.time()
+        row = mark_row("closed", run, at=now)
+        await self._run(lambda: self._writer.append([row], durable=True, now=now))
+        self._wake()
+
+    async def _run(self, work: Callable[[], T]) -> T:
+        if self._thread is None:
+            raise StoreError(f"nobody has opened the journal {self.path} for writing", path=str(self.path))
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+    def _wake(self) -> None:
+        for waker in self._followers:
+            waker.wake()
+
+
+class JournalSink(EventSink):
+    """Writes everything that a runtime says and hears into a journal, as one run.
+
+    When :meth:`write` returns, the batch survives a crash of this program. Our answers to server requests, the ends of
+    turns, gaps, and the beginning and end of the run also survive a loss of power by then; the rest does with the next
+    of those. Several sinks, of several runtimes, may share one journal object.
+    """
+
+    def __init__(self, journal: Journal) -> None:
+        self.journal = journal
+        self._run: int | None = None
+
+    def __repr__(self) -> str:
+        """Name the journal."""
+        return f"JournalSink({self.journal!r})"
+
+    @property
+    def run(self) -> int | None:
+        """The id of the run that is being written, ``None`` when it is not open."""
+        return self._run
+
+    async def open(self) -> None:
+        """Begin a run. Raises :class:`StoreError`, also if another process writes to the journal."""
+        if self._run is not None:
+            raise StoreError(f"{self!r} is already open", path=str(self.journal.path))
+        await self.journal._attach()  # noqa: SLF001  the two classes are one unit
+        try:
+            self._run = await self.journal._mark_opened()  # noqa: SLF001
+        except BaseException:
+            await self.journal._detach()  # noqa: SLF001
+            raise
+
+    async def write(self, batch: Sequence[Envelope | Gap], /) -> None:
+        """Add a batch, all of it or nothing. Raises :class:`StoreError`."""
+        if self._run is None:
+            raise StoreError(f"{self!r} is not open", path=str(self.journal.path))
+        await self.journal._append(batch, self._run)  # noqa: SLF001
+
+    async def aclose(self) -> None:
+        """End the run."""
+        run, self._run = self._run, None
+        if run is not None:
+            try:
+                await self.journal._mark_closed(run)  # noqa: SLF001
+            finally:
+                await self.journal._detach()  # noqa: SLF001
+
+
+class _Waker:
+    """Wakes a follower, from whichever loop."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._event = asyncio.Event()
+
+    def wake(self) -> None:
+        with suppress(RuntimeError):  # its loop is closed: nobody follows any more
+            self._loop.call_soon_threadsafe(self._event.set)
+
+    async def wait(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._event.wait()
+        self._event.clear()
+
+
+def _pruned(cursor: int) -> Entry:
+    return Entry(cursor, 0, -1, 0, 0.0, "inbound", "pruned", None, None, None, None, None, b"")

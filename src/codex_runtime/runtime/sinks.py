@@ -1,0 +1,145 @@
+"""Sinks: whoever wants every message of a runtime, in order, to keep it or to pass it on.
+
+Write your own by subclassing :class:`EventSink`, or take :class:`JsonlSink`, or the journal of
+:mod:`codex_runtime.journal`. What they get, when, and what their faults cost is the business of ``_pump``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+from codex_runtime._io.fanout import Gap, Overflow
+from codex_runtime._io.files import SYNC_INTERVAL, Flush, LineLog
+from codex_runtime._sansio.envelope import Envelope
+from codex_runtime.errors import ConfigError, StoreError
+from codex_runtime.runtime._jsonl import Damage, jsonl, read_jsonl
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
+
+__all__ = ["Damage", "EventSink", "JsonlSink", "read_jsonl"]
+
+T = TypeVar("T")
+
+
+class EventSink(Protocol):
+    """Takes every message of a runtime, in both directions and in order. Subclass it; only :meth:`write` is a must.
+
+    A sink loses nothing as long as it keeps up. One that lags holds up the pipe (never the event loop) for at most
+    ``RuntimeConfig.block_patience``, then loses the oldest; with ``overflow = "drop"`` it never holds up anything.
+
+    One sink belongs to one open runtime at a time.
+    """
+
+    overflow: Overflow = "block"
+
+    async def open(self) -> None:
+        """Make ready, before the app server is started. An error here fails the opening of the runtime."""
+
+    async def write(self, batch: Sequence[Envelope | Gap], /) -> None:
+        """Take what came since the last call: messages, and a :class:`Gap` in the place of what this sink missed.
+
+        Never called again before it has returned. If it raises, or takes longer than half a minute, the batch is lost
+        for this sink, and the next one begins with the gap. A sink that fails five times in a row is set aside for half
+        a minute, then tried again.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Put in order, after the last message. Called once for each :meth:`open`, whatever happened between."""
+
+
+class JsonlSink(EventSink):
+    """Writes a log of JSON lines: one object for each message, with its place, its ids, and the message as it came.
+
+    The file is created, for its owner alone, or added to. ``flush`` says when what was written is also safe from a loss
+    of power: ``"interval"`` within a second, ``"always"`` at once, ``"never"`` when the system likes; a crash of this
+    program costs nothing under any of them. ``rotate_bytes`` begins a new file before this one gets bigger, unless a
+    single batch is; ``keep`` old ones stay, as ``path.1`` (the youngest), ``path.2``, and so on.
+
+    Raises :class:`StoreError` when it cannot be opened, also because another runtime writes to the same file.
+    :func:`read_jsonl` reads it back.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        flush: Flush = "interval",
+        rotate_bytes: int | None = None,
+        keep: int = 5,
+        overflow: Overflow = "block",
+    ) -> None:
+        if flush not in ("always", "interval", "never"):
+            raise ConfigError("flush", f"{flush!r} is not one of 'always', 'interval', 'never'")
+        if rotate_bytes is not None and rotate_bytes < 1:
+            raise ConfigError("rotate_bytes", "must be 1 or more")
+        if keep < 0:
+            raise ConfigError("keep", "must be 0 or more")
+        self.overflow = overflow
+        self._log = LineLog(path, flush=flush, rotate_bytes=rotate_bytes, keep=keep)
+        self._thread: ThreadPoolExecutor | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._late: asyncio.Future[None] | None = None
+
+    def __repr__(self) -> str:
+        """Name the file."""
+        return f"JsonlSink({os.fspath(self._log.path)!r})"
+
+    async def open(self) -> None:
+        """Open the file."""
+        from concurrent.futures import ThreadPoolExecutor
+
+        if self._thread is not None:
+            raise StoreError(f"{self!r} is already open", path=str(self._log.path))
+        self._thread = ThreadPoolExecutor(1, "codex-runtime jsonl")
+        try:
+            await self._run(self._log.open)
+        except BaseException:
+            self._end_thread(wait=False)
+            raise
+
+    async def write(self, batch: Sequence[Envelope | Gap], /) -> None:
+        """Add a batch, with one write."""
+        lines = jsonl(batch)
+        await self._run(lambda: self._log.append(lines))
+        if self._timer is None and self._log.needs_sync:
+            self._timer = asyncio.get_running_loop().call_later(SYNC_INTERVAL, self._sync_later)
+
+    async def aclose(self) -> None:
+        """Wait for the disk and close the file."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._thread is None:
+            return
+        done = False
+        try:
+            await self._run(self._log.close)
+            done = True
+        except StoreError:
+            done = True
+            raise
+        finally:
+            # A thread that still hangs in the file system is not waited for.
+            self._end_thread(wait=done)
+
+    def _sync_later(self) -> None:
+        self._timer = None
+        if self._thread is not None:
+            # A failure shows in the log itself, which goes on in a new file.
+            self._late = asyncio.get_running_loop().run_in_executor(self._thread, self._log.sync)
+            self._late.add_done_callback(lambda late: late.cancelled() or late.exception())
+
+    async def _run(self, work: Callable[[], T]) -> T:
+        if self._thread is None:
+            raise StoreError(f"{self!r} is not open", path=str(self._log.path))
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+    def _end_thread(self, *, wait: bool) -> None:
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            thread.shutdown(wait=wait, cancel_futures=not wait)
