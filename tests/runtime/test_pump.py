@@ -311,6 +311,12 @@ async def test_a_sink_does_not_mind_a_refused_request() -> None:
     assert [item.kind for item in sink.items if isinstance(item, Envelope)][-2:] == ["request", "response"]
 
 
+def test_what_is_no_sink_is_refused_at_once() -> None:
+    """With what it lacks, and the way out."""
+    with pytest.raises(ConfigError, match=r"sinks: str has no open; subclass EventSink"):
+        config(None, sinks=("path",))
+
+
 def test_the_grace_of_sinks_is_checked() -> None:
     """Like every other wait."""
     with pytest.raises(ConfigError, match="sink_grace"):

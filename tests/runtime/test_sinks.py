@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import resource
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from codex_runtime.errors import ConfigError, StoreError
-from codex_runtime.runtime import Envelope, EventSink, JsonlSink, Runtime, read_jsonl
+from codex_runtime.runtime import Envelope, EventSink, Gap, JsonlSink, Runtime, read_jsonl
 from codex_runtime.testing import FakeAppServer
 from tests.runtime.rig import Wire, config, running, until
 
@@ -58,6 +59,27 @@ async def test_a_log_is_added_to(tmp_path: Path) -> None:
             pass
     seqs = [one.seq for one in logged(tmp_path / "log")]
     assert seqs == [*range(len(seqs) // 2)] * 2
+
+
+async def test_a_full_disk_leaves_a_gap_in_the_log(tmp_path: Path) -> None:
+    """What came meanwhile is missing, and the log says so; everything else is there."""
+    wire = Wire()
+    async with running(wire, sinks=(JsonlSink(tmp_path / "log"),)) as runtime:
+        await until(lambda: runtime.metrics.sinks[0].written == 3)
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        size = (tmp_path / "log").stat().st_size
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size + 50, before[1]))
+        try:
+            wire.say({"method": "lost"}, {"method": "lost too"})
+            await until(lambda: runtime.metrics.sinks[0].errors == 1)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        wire.say({"method": "kept"})
+    assert [one if isinstance(one, Gap) else one.seq for one in read_jsonl(tmp_path / "log")] == [
+        *range(3),
+        Gap(3, 4, 2),
+        5,
+    ]
 
 
 async def test_no_line_is_lost_between_rotated_files(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-import tempfile
+import threading
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -230,18 +230,17 @@ def write_atomic(path: str | os.PathLike[str], data: bytes, *, mode: int = PRIVA
     Raises :class:`StoreError`, and then the old content is still there.
     """
     target = Path(path)
+    new = target.with_name(f".{target.name}.{os.getpid()}-{threading.get_ident()}.new")
     try:
-        fd, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".new", dir=target.parent)
         try:
-            with os.fdopen(fd, "wb") as file:
+            with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode), "wb") as file:
                 os.fchmod(file.fileno(), mode)
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
-            Path(name).replace(target)
+            new.replace(target)
         except BaseException:
-            with suppress(FileNotFoundError):
-                Path(name).unlink()
+            new.unlink(missing_ok=True)
             raise
         _sync_folder(target.parent)
     except OSError as error:

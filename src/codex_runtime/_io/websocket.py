@@ -331,8 +331,6 @@ class WebSocketConnection(asyncio.Protocol):
         data, socket = self._protocol.data_to_send(), self._socket
         if data and socket is not None and not socket.is_closing():
             socket.write(b"".join(data))
-            if b"" in data and socket.can_write_eof():  # the library's word for the end of our stream
-                socket.write_eof()
 
     # --- the greeting ---
 

@@ -18,6 +18,8 @@ import typer
 
 from codex_runtime import __version__
 from codex_runtime.cli._exits import ExitCode, Failure, failure_of
+from codex_runtime.cli._log import log_app
+from codex_runtime.cli._replay import REPLAY_HELP, replay
 from codex_runtime.cli._signals import complete
 from codex_runtime.errors import CodexError
 
@@ -219,6 +221,10 @@ def doctor(
     from codex_runtime.cli._doctor import run_doctor
 
     raise typer.Exit(complete(lambda _: run_doctor(binary=binary, codex_home=codex_home, as_json=as_json)))
+
+
+app.add_typer(log_app)
+app.command("replay", help=REPLAY_HELP)(replay)
 
 
 def run_app(arguments: Sequence[str]) -> int:

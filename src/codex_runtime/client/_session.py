@@ -165,8 +165,9 @@ class Session:
         if self._turn is turn:
             self._turn = None
             is_lost = turn.result.status == "lost"
-            # A server on a socket may run even a lost turn on.
-            self._loose = turn.turn_id if turn.may_run_on or is_lost else None
+            if turn.turn_id is not None:  # one that never began changes nothing for the one before
+                # A server on a socket may run even a lost turn on.
+                self._loose = turn.turn_id if turn.may_run_on or is_lost else None
             self._stand_in.end(turn.turn_id, turn.approvals if is_lost else "decline")
 
     @property

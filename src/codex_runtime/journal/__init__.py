@@ -10,9 +10,8 @@
 :func:`replay` folds a journal, or a log of JSON lines, into the state and the turns of then.
 """
 
-from codex_runtime.errors import StoreError
 from codex_runtime.journal._entry import Entry, EntryKind
 from codex_runtime.journal._journal import Journal, JournalSink
 from codex_runtime.journal._replay import Record, Replay, Replayer, replay
 
-__all__ = ["Entry", "EntryKind", "Journal", "JournalSink", "Record", "Replay", "Replayer", "StoreError", "replay"]
+__all__ = ["Entry", "EntryKind", "Journal", "JournalSink", "Record", "Replay", "Replayer", "replay"]

@@ -157,6 +157,9 @@ class RuntimeConfig(Struct, frozen=True, kw_only=True):
                 raise ConfigError(name, "must be 1 or more")
         if self.overload_retries < 0:
             raise ConfigError("overload_retries", "must be 0 or more")
+        for sink in self.sinks:
+            if missing := [name for name in ("open", "write", "aclose", "overflow") if not hasattr(sink, name)]:
+                raise ConfigError("sinks", f"{type(sink).__name__} has no {missing[0]}; subclass EventSink")
 
     def __rich_repr__(self) -> list[tuple[str, Any]]:
         values = [(name, getattr(self, name)) for name in self.__struct_fields__]
