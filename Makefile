@@ -46,7 +46,7 @@ $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed: make PYTHON=...")'
 	@echo "preparing $(VENV) with Python $(VERSION)"
 	@test -x $(BIN)/python$(VERSION) || $(PYTHON) -m venv --clear $(VENV)
-	@$(PIP) --editable ".[codex,cli,dev]"
+	@$(PIP) --editable ".[codex,cli,ws,dev]"
 	@touch $@
 
 $(READY_TO_BENCH): $(READY)

@@ -33,7 +33,8 @@
     └── StoreError                           a file of ours cannot be read or written
 
 Catch :class:`CodexError` for all of them. ``RequestFailedError`` and ``TurnFailedError`` repeat what the server
-said; no other message holds anything that came over the wire.
+said, and so does ``HandshakeError`` if a listening server would not let us in; no other message holds anything that came
+over the wire.
 """
 
 from __future__ import annotations
@@ -106,7 +107,7 @@ class BinaryNotFoundError(StartError):
 
 
 class HandshakeError(StartError):
-    """The process started but did not complete the greeting."""
+    """The process started, or somebody listens, but the greeting was not completed."""
 
 
 class IncompatibleServerError(StartError):

@@ -151,7 +151,7 @@ async def test_a_turn_that_is_over_gets_nothing_more() -> None:
 async def test_a_lost_turn_whose_id_never_came_may_be_any() -> None:
     """So its own word counts for whatever is asked."""
     fake = FakeAppServer()
-    fake.die_at("turn/start", "during")
+    fake.die_at("turn/start", "before")
     async with in_a_session(fake, profile=RunProfile(approvals="accept")) as session:
         with pytest.raises(TurnLostError) as caught:
             await session.run("go", approvals="decline")

@@ -113,6 +113,19 @@ async def test_abandon_drops_what_is_unsent_but_leaves_the_stream_open() -> None
                 break
 
 
+async def test_one_message_goes_out_at_once_and_the_next_one_when_something_was_heard() -> None:
+    """A question after an answer costs no iteration of the loop; a burst costs one."""
+    with outbox() as (box, far):
+        box.write(b"1")
+        box.write(b"2")
+        assert (far.recv(9), box.unsent) == (b"1", 1)
+        await asyncio.sleep(0)
+        assert (far.recv(9), box.unsent) == (b"2", 0)
+        box.heard()
+        box.write(b"3")
+        assert (far.recv(9), box.unsent) == (b"3", 0)
+
+
 async def test_a_reader_that_is_gone_is_not_reported() -> None:
     """What was unsent is dropped, and whoever waits is let go."""
     with outbox() as (box, far):

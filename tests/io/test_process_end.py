@@ -128,7 +128,7 @@ async def test_a_grandchild_that_holds_the_pipes_does_not_delay_the_news() -> No
         child.write(b"x")
         end = await recorder.end()
         assert end.code == 3
-        assert time.monotonic() - before < 1.0
+        assert time.monotonic() - before < PATIENCE
 
 
 @BOTH
@@ -145,7 +145,7 @@ async def test_a_child_that_ignores_everything_is_killed_in_bounded_time(
         before = time.monotonic()
         end = await child.aclose()
         assert end.signal == signal.SIGKILL
-        assert time.monotonic() - before < 1.0 + QUICK.stdin_close + QUICK.terminate
+        assert time.monotonic() - before < PATIENCE + QUICK.stdin_close + QUICK.terminate
 
 
 @BOTH
@@ -335,7 +335,7 @@ async def test_when_we_are_killed_nothing_survives(owner: Callable[[str], subpro
     for pid in marked(said["mark"]):
         await gone(pid)
     assert marked(said["mark"]) == []
-    assert time.monotonic() - before < 1.0
+    assert time.monotonic() - before < PATIENCE
     os.kill(int(said["worker"]), signal.SIGKILL)
     await gone(int(said["worker"]))
 

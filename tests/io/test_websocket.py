@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -101,6 +103,8 @@ async def connected(
             await near.aclose()
     assert len(recorder.ends) == 1
     assert recorder.chunks_after_end == 0
+    assert near._beat is not None
+    assert near._beat.cancelled()
 
 
 @asynccontextmanager
@@ -423,32 +427,49 @@ async def test_somebody_else_who_listens_there_is_told_apart(answer: bytes, prob
             await WebSocketLauncher(address).launch(Recorder())
 
 
+async def test_a_greeting_may_break_off() -> None:
+    """The error says how."""
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        break_hard(writer.transport)
+
+    async with bare(talk) as address:
+        with pytest.raises(HandshakeError, match="instead of answering: the connection broke: Connection reset"):
+            await WebSocketLauncher(address).launch(Recorder())
+
+
 async def test_a_server_that_never_answers_is_given_up() -> None:
     """Within the deadline for opening."""
+    left = asyncio.Event()
 
     async def say_nothing(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
         await reader.read()
+        left.set()
 
-    async with bare(say_nothing) as address:
+    async with bare(say_nothing) as address, asyncio.timeout(PATIENCE):
         with pytest.raises(StartError, match=r"no answer from ws://.* within 0\.05 s"):
             await WebSocketLauncher(address, open_deadline=0.05).launch(Recorder())
+        await left.wait()
 
 
 async def test_a_launch_may_be_cancelled() -> None:
     """Wherever it waits, nothing is left."""
-    asked = asyncio.Event()
+    asked, left = asyncio.Event(), asyncio.Event()
 
     async def say_nothing(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
         await reader.read(1)
         asked.set()
         await reader.read()
+        left.set()
 
-    async with bare(say_nothing) as address:
+    async with bare(say_nothing) as address, asyncio.timeout(PATIENCE):
         launch = asyncio.ensure_future(WebSocketLauncher(address).launch(Recorder()))
         await asked.wait()
         launch.cancel()
         await asyncio.wait([launch])
         assert launch.cancelled()
+        await left.wait()
         for turns in range(4):
             launch = asyncio.ensure_future(WebSocketLauncher(address).launch(Recorder()))
             for _ in range(turns):
@@ -516,10 +537,19 @@ async def test_a_goodbye_of_the_server_is_told_with_its_code() -> None:
 
 
 async def test_a_connection_that_just_breaks_is_told() -> None:
-    """As when the server is killed."""
+    """As when the server is killed; with the system's word for it, if it has one."""
     async with listening() as (far, address), connected(address) as (_, recorder):
         (await far.end()).transport.abort()
         assert (await loss(recorder)).describe() == "the connection broke"
+    async with listening() as (far, address), connected(address) as (_, recorder):
+        break_hard((await far.end()).transport)
+        assert (await loss(recorder)).describe() == "the connection broke: Connection reset by peer"
+
+
+def break_hard(transport: asyncio.WriteTransport) -> None:
+    """Have the system answer with a reset."""
+    transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()
 
 
 async def test_what_came_before_the_end_is_delivered() -> None:
@@ -591,9 +621,12 @@ async def test_silence_is_not_held_against_a_server_that_we_do_not_read() -> Non
         near.pause_reading()
         seen = end.reads
         await until(lambda: end.reads > seen + 5)
+        heard = near._heard
         near.resume_reading()
+        near._look_for_life(heard)  # as it may happen, in the very moment
+        near.pause_reading()  # so that a slow machine fails nothing
+        await asyncio.sleep(0)
         assert recorder.ends == []
-        near.pause_reading()  # before the next look, so that a slow machine fails nothing
 
 
 async def test_closing_says_goodbye() -> None:
@@ -601,7 +634,10 @@ async def test_closing_says_goodbye() -> None:
     async with listening() as (far, address), connected(address) as (near, recorder):
         end = await far.end()
         near.write(b"last words\n")
-        first, second = await asyncio.gather(near.aclose(), near.aclose())
+        closing = asyncio.gather(near.aclose(), near.aclose())
+        await asyncio.sleep(0)
+        near.write(b"too late\n")
+        first, second = await closing
         assert first is second
         assert first.describe() == "the connection was closed by us"
         assert recorder.ends == [first]
@@ -623,7 +659,8 @@ async def test_closing_a_paused_connection_takes_no_longer() -> None:
 async def test_a_goodbye_that_is_not_returned_is_cut_short() -> None:
     """Within the grace, also if there was no room for it to be sent."""
     for unread in (b"", b"x" * 32 * MIB + b"\n"):
-        async with listening() as (far, address), connected(address, grace=0.05) as (near, recorder):
+        hasty = {"grace": 0.05, "heartbeat": 0.001}
+        async with listening() as (far, address), connected(address, **hasty) as (near, recorder):
             (await far.end()).turn_deaf()
             near.write(unread)
             async with asyncio.timeout(PATIENCE):
@@ -665,11 +702,12 @@ async def test_a_connection_that_is_lost_before_anybody_listens_is_told_all_the_
         near = WebSocketConnection(where, Bounds(1000, 20.0, 20.0, 0.1), None)
         await asyncio.get_running_loop().create_connection(lambda: near, where.host, where.port)
         await near.greeted()
+        await until(lambda: near._early)
         near.kill()
         end = await near.aclose()
         near.open(recorder)
         await recorder.end()
-        assert recorder.ends == [end]
+        assert (recorder.ends, recorder.data) == ([end], b"early\n")
 
 
 async def test_a_receiver_that_fails_still_learns_of_the_end() -> None:

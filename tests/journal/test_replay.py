@@ -97,6 +97,14 @@ def test_a_log_that_ends_in_mid_turn_has_a_running_turn() -> None:
     assert outcome.state.threads["t"].active_turn == "u"
 
 
+def test_another_generation_ends_what_ran_in_the_one_before() -> None:
+    """In the state as in the results."""
+    outcome = replay([note("turn/started", 0), note("turn/started", 1, turn="v", generation=1)])
+    assert [(one.turn_id, one.status) for one in outcome.turns] == [("u", "lost"), ("v", "running")]
+    assert {turn.id: turn.status for turn in outcome.state.threads["t"].turns.values()}["u"] == "lost"
+    assert outcome.runs == 1
+
+
 def test_numbers_that_begin_anew_are_another_run() -> None:
     """What ran before is lost, as its runtime is gone."""
     outcome = replay([note("turn/started", 5), note("turn/started", 0, turn="v"), note("turn/completed", 1, turn="v")])

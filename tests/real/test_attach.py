@@ -21,7 +21,7 @@ from codex_runtime._io.process import ChildProcess, Graces, ProcessLauncher, Pro
 from codex_runtime._io.websocket import WebSocketLauncher
 from codex_runtime.errors import HandshakeError, RuntimeDeadError, SessionBusyError, StartError
 from codex_runtime.runtime import SignedToken, TokenFile
-from codex_runtime.testing import Exec, Gate, Hold, MockModel, Reply, Say, write_codex_home
+from codex_runtime.testing import Exec, Gate, Hold, MockModel, Reply, Say, Stall, write_codex_home
 from tests.architecture.tree import ROOT
 from tests.real.rig import SOON, Place, next_ticket
 from tests.support.children import Recorder
@@ -216,10 +216,13 @@ async def test_a_turn_that_runs_on_after_a_reconnect_is_not_taken_for_the_next_o
     """The server would take our prompt for a remark; it is told to stop, and the turn after that is one of its own."""
     gate = Gate()
     async with (
-        at_work(place, "ws://127.0.0.1:0", Reply(Say("one"), Hold(gate)), "mine") as (_, address, _),
+        at_work(place, "ws://127.0.0.1:0") as (_, address, model),
         attached(address) as client,
         await client.start_session(cwd=place.workspace) as session,
     ):
+        model.on("go", Reply(Say("one"), Hold(gate)))
+        model.on("too early", Reply(Say("never the end"), Stall()))
+        model.on("now", "mine")
         running = asyncio.ensure_future(session.run("go"))
         await gate.reached()
         cut(client)

@@ -103,15 +103,16 @@ async def test_odd_answers_have_one_outcome(answer: dict[str, Any], expected: ob
         assert (result.code if isinstance(result, RequestFailedError) else result) == expected
 
 
-async def test_an_answer_that_is_no_json_is_none() -> None:
-    """It is counted; the call still has its deadline."""
+async def test_an_answer_that_is_no_json_fails_its_call_at_once() -> None:
+    """It is counted, and nobody waits for a deadline to learn of it."""
     wire, clock = Wire(), ManualClock()
     async with running(wire, clock) as runtime, task(outcome(runtime.request("ask"))) as call:
         await until(lambda: wire.ids("ask"))
         wire.receiver.data_received(b'{"id":%d,"result":oops}\n' % wire.ids("ask")[0])
         assert runtime.metrics.malformed == 1
-        await clock.advance(30.0)
-        assert isinstance(await call, RequestTimeoutError)
+        error = await call
+        assert isinstance(error, RemoteProtocolError)
+        assert str(error).startswith("ask: the answer is not JSON (")
 
 
 async def test_a_result_that_cannot_be_decoded_is_the_servers_fault() -> None:

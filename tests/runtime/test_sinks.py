@@ -85,10 +85,10 @@ async def test_a_full_disk_leaves_a_gap_in_the_log(tmp_path: Path) -> None:
 async def test_no_line_is_lost_between_rotated_files(tmp_path: Path) -> None:
     """One after the other, the files are the whole log."""
     wire = Wire()
-    async with running(wire, sinks=(JsonlSink(tmp_path / "log", rotate_bytes=2000, keep=100),)):
+    async with running(wire, sinks=(JsonlSink(tmp_path / "log", rotate_bytes=2000, keep=100),)) as runtime:
         for number in range(50):
             wire.say({"method": "note", "params": {"n": number}})
-            await asyncio.sleep(0)
+            await until(lambda: not runtime.metrics.sinks[0].pending)
     files = old_files(tmp_path)
     assert len(files) > 3
     assert [one.seq for path in [*files, tmp_path / "log"] for one in logged(path)] == list(range(53))

@@ -37,9 +37,9 @@ from codex_runtime.errors import ConfigError
 verdicts = st.sampled_from([None, Allow(), Ask(), Deny()])
 
 
-def hook(name: str, when: HookMatcher = HookMatcher()) -> Hook:
+def hook(name: str, *phases: Phase) -> Hook:
     """A hook that has no opinion."""
-    return Hook(name, no_opinion, when=when)
+    return Hook(name, no_opinion, when=HookMatcher(phases=phases))
 
 
 def no_opinion(context: HookContext) -> None:
@@ -85,8 +85,8 @@ def test_what_is_no_hook_is_told_at_once(wrong: Any) -> None:
 def test_whether_anybody_wants_a_phase() -> None:
     """A matcher without phases wants all of them."""
     assert asks([hook("all")], ["pre_tool_use"])
-    assert asks([hook("x", HookMatcher(phases=("pre_turn",))), hook("all")], ["post_turn"])
-    assert not asks([hook("x", HookMatcher(phases=("pre_turn",)))], ["post_turn", "pre_run"])
+    assert asks([hook("x", "pre_turn"), hook("all")], ["post_turn"])
+    assert not asks([hook("x", "pre_turn")], ["post_turn", "pre_run"])
     assert not asks([], PHASES)
 
 
@@ -115,7 +115,7 @@ def test_whether_anybody_wants_a_phase() -> None:
         (HookMatcher(tool="shell", command=("git",), cwd="/other"), False),
     ],
 )
-def test_all_that_a_matcher_gives_must_hold(matcher: HookMatcher, expected: bool) -> None:
+def test_all_that_a_matcher_gives_must_hold(matcher: HookMatcher, expected: object) -> None:
     """One constraint that does not hold is enough."""
     assert applies(matcher, command("git push", ("git", "push"), cwd="/w/sub")) is expected
 
@@ -123,6 +123,16 @@ def test_all_that_a_matcher_gives_must_hold(matcher: HookMatcher, expected: bool
 def test_a_command_is_looked_for_wherever_it_may_be_named() -> None:
     """A guard against it is called for a pipe, too."""
     assert applies(HookMatcher(command=("git", "push")), command("make && git push --force"))
+
+
+@pytest.mark.parametrize(
+    "text", ["/usr/bin/git push", "git -C /x push", "bash -c '/usr/bin/git --no-pager push'", "FOO=1 sudo git push"]
+)
+def test_a_guard_is_not_passed_by_another_spelling(text: str) -> None:
+    """What a policy would deny, a hook with the same words is called for."""
+    assert applies(HookMatcher(command=("git", "push")), command(text))
+    network = ToolUse(kind="network", name="network", command=text, hosts=("example.org",))
+    assert applies(HookMatcher(command=("git", "push")), HookContext(phase="pre_tool_use", tool=network))
 
 
 def test_at_a_gate_what_is_not_known_holds() -> None:
@@ -148,7 +158,7 @@ def test_at_a_gate_what_is_not_known_holds() -> None:
         ("/a//b/.", "/a/b", True),
     ],
 )
-def test_a_folder_is_not_a_mere_beginning_of_a_text(path: str, folder: str, expected: bool) -> None:
+def test_a_folder_is_not_a_mere_beginning_of_a_text(path: str, folder: str, expected: object) -> None:
     """Names count as a whole, and dots are followed."""
     assert within(path, folder) is expected
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from codex_runtime._sansio.envelope import Envelope, Stamp
-from codex_runtime._sansio.peer import MAX_DEPTH, Peer, PeerState, Received, refusal_of
+from codex_runtime._sansio.peer import MAX_DEPTH, Peer, PeerState, Received, _depth, refusal_of
 from codex_runtime.errors import LocalProtocolError
 
 STAMP = Stamp(0, 1.0, 2.0)
@@ -186,11 +186,36 @@ def test_many_brackets_that_are_not_deep_are_sent() -> None:
     assert json.loads(line)["params"] == params
 
 
+documents = st.recursive(
+    st.none() | st.text('ab[]{}"\\\\', max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text('a[{"\\\\', max_size=4), inner, max_size=3),
+    max_leaves=20,
+)
+
+
+def depth_of(value: Any) -> int:
+    """Return how deep a document nests."""
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
+    return 0 if inner is None else 1 + max(map(depth_of, inner), default=0)
+
+
+@given(documents)
+def test_depth_is_that_of_the_document_whatever_its_texts_hold(document: Any) -> None:
+    """Brackets, quotes and backslashes in a text are text."""
+    assert _depth(msgspec.json.encode(document)) == depth_of(document)
+
+
 def test_a_line_never_holds_a_newline() -> None:
     """Raw JSON passes the encoder unread."""
     _, line = ready().request("a", msgspec.Raw(b'{\n"x":\r\n1}'), "A")
     assert line.count(b"\n") == 1
     assert json.loads(line)["params"] == {"x": 1}
+
+
+def test_an_answer_under_an_absurd_id_is_late() -> None:
+    """Python refuses to read so many digits; nothing that a server writes may raise."""
+    received = ready().receive(b'{"id":"' + b"9" * 5000 + b'","result":{}}\n', 0, STAMP)
+    assert (received.late, received.answered) == (1, [])
 
 
 def test_a_call_whose_answer_is_too_long_fails_at_once() -> None:

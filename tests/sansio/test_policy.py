@@ -73,7 +73,7 @@ def change(*paths: str, **more: Any) -> ToolUse:
         ("git status \\\n; curl", "ask"),
         ("git\u00a0status", "ask"),
         ("git st\u200batus", "ask"),
-        ("", "ask"),
+        ("", "deny"),
         ("ls; rm -rf x", "deny"),
         ("ls && rm -rf x", "deny"),
         ("ls | xargs rm -rf", "deny"),
@@ -230,7 +230,8 @@ def mcp(tool: str | None, server: str | None = "docs") -> ToolUse:
         (mcp("other"), "ask"),
         (mcp("search", "docs2"), "ask"),
         (mcp(None), "deny"),
-        (mcp("search", None), "deny"),
+        (mcp("search", None), "ask"),
+        (mcp("delete", None), "deny"),
         (ToolUse(kind="dynamic", name="search", tool="search"), "ask"),
         (ToolUse(kind="dynamic", name="lookup", tool="lookup"), "allow"),
         (ToolUse(kind="dynamic", name=None), "ask"),
@@ -304,7 +305,14 @@ def test_a_rule_that_means_nothing_is_told_at_once(wrong: dict[str, Any]) -> Non
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"default": "perhaps"}, {"complex_commands": ""}, {"escalated": None}, {"deny": [NO_RM]}, {"name": " "}, {"timeout": 0}],
+    [
+        {"default": "perhaps"},
+        {"complex_commands": ""},
+        {"escalated": None},
+        {"deny": [NO_RM]},
+        {"name": " "},
+        {"timeout": 0},
+    ],
 )
 def test_a_policy_that_means_nothing_is_told_at_once(wrong: dict[str, Any]) -> None:
     """Settings are words that there are."""
@@ -319,7 +327,9 @@ def test_a_rule_says_what_it_is_about() -> None:
 
 words = st.text(alphabet="ab*?/.-\0é \n", max_size=6)
 some_rules = st.one_of(
-    st.lists(st.sampled_from(["rm", "-rf", "ls", "a"]), min_size=1, max_size=3).map(lambda each: Rule(command=tuple(each))),
+    st.lists(st.sampled_from(["rm", "-rf", "ls", "a"]), min_size=1, max_size=3).map(
+        lambda each: Rule(command=tuple(each))
+    ),
     st.sampled_from(["**", "*", "a/**", "/**", "**/a*", "/a/*b*"]).map(lambda each: Rule(path=each)),
     st.sampled_from(["*/*", "a/*", "a/b"]).map(lambda each: Rule(mcp=each)),
     st.sampled_from(["*", "a*"]).map(lambda each: Rule(tool=each)),
@@ -359,7 +369,9 @@ def test_no_tool_use_makes_a_policy_fail(policy: Policy, use: ToolUse, workspace
 
 
 @given(policies, some_rules, uses, workspaces)
-def test_a_further_deny_rule_never_makes_it_milder(policy: Policy, rule: Rule, use: ToolUse, workspace: str | None) -> None:
+def test_a_further_deny_rule_never_makes_it_milder(
+    policy: Policy, rule: Rule, use: ToolUse, workspace: str | None
+) -> None:
     """Restricting rules add up, and a use that one policy denies by rule is denied whatever else is allowed."""
     stricter = Policy(
         deny=(*policy.deny, rule),

@@ -85,6 +85,13 @@ def test_deltas_of_one_text_are_one_stretch() -> None:
     assert (len(stretch), route.thread_id, route.turn_id, route.item_id) == (5, "t", "u", "i")
 
 
+def test_what_was_read_at_another_time_is_another_stretch() -> None:
+    """Its date, and maybe its generation, differ."""
+    line = b'{"method":"d","params":{"threadId":"t","turnId":"u","itemId":"i","delta":"x"}}\n'
+    reads = [decode_lines([line], 0, Stamp(0, 1.0, 1.0))[0], decode_lines([line], 1, Stamp(1, 2.0, 2.0))[0]]
+    assert [route.stamp.generation for route, _ in runs_of([*reads[0], *reads[1]])] == [0, 1]
+
+
 def test_a_response_is_known_by_what_is_in_its_result() -> None:
     """So that a thread's log has the answer that created it."""
     lines = [

@@ -75,6 +75,7 @@ def test_accepting_allows_what_was_asked_and_no_more() -> None:
     granted = rules.accept(rules.PERMISSIONS, asked)
     assert granted == Reply({"permissions": {"network": {"enabled": True}}, "scope": "turn"})
     assert rules.accept(rules.PERMISSIONS, {}) == Reply({"permissions": {}, "scope": "turn"})
+    assert rules.accept(rules.PERMISSIONS, {"permissions": ["all"]}) == Reply({"permissions": {}, "scope": "turn"})
 
 
 @pytest.mark.parametrize("method", [rules.USER_INPUT, rules.TOOL_CALL, rules.TOKENS, rules.CURRENT_TIME, "made/up"])

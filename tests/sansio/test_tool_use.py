@@ -27,7 +27,14 @@ PATCH = {
 
 def mcp_call(tool: str, server: str = "stub", status: str = "inProgress") -> dict[str, Any]:
     """An item of an MCP call."""
-    return {"type": "mcpToolCall", "id": tool, "server": server, "tool": tool, "status": status, "arguments": {"a": tool}}
+    return {
+        "type": "mcpToolCall",
+        "id": tool,
+        "server": server,
+        "tool": tool,
+        "status": status,
+        "arguments": {"a": tool},
+    }
 
 
 def mcp_question(**more: Any) -> dict[str, Any]:
@@ -184,16 +191,20 @@ def test_paths_are_resolved_by_somebody_who_may() -> None:
     assert with_paths(requested_tool(rules.FILE_CHANGE, {}, []), str.upper).paths is None
 
 
+KEYS = [
+    *("type", "id", "itemId", "command", "cwd", "changes", "path", "permissions", "fileSystem", "write", "entries"),
+    *("network", "_meta", "serverName", "server", "tool", "requestedSchema", "properties", "fileChanges", "reason"),
+]
+
 json = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=8),
-    lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(
-        st.sampled_from(
-            ["type", "id", "itemId", "command", "cwd", "changes", "path", "permissions", "fileSystem", "write", "entries"]
-            + ["network", "_meta", "serverName", "server", "tool", "requestedSchema", "properties", "fileChanges", "reason"]
-        ),
-        inner,
-        max_size=4,
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(KEYS),
+            inner,
+            max_size=4,
+        )
     ),
     max_leaves=12,
 )

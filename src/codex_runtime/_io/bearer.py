@@ -60,19 +60,17 @@ def read_token(token: Token, *, now: float) -> str:
 
     Raises :class:`StartError` if its file cannot be read, or does not hold what it should.
     """
-    match token:
-        case str():
-            return token
-        case TokenFile(path):
-            text = _contents(path).decode("ascii", errors="replace")
-            if not _fits(text):
-                raise StartError(f"{os.fspath(path)!r} does not hold a token: one word, in ASCII")
-            return text
-        case SignedToken():
-            secret = _contents(token.secret_file)
-            if len(secret) < SHORTEST_SECRET:
-                raise StartError(f"the secret in {os.fspath(token.secret_file)!r} is shorter than 32 bytes")
-            return _signed(token, secret, now)
+    if isinstance(token, str):
+        return token
+    if isinstance(token, SignedToken):
+        secret = _contents(token.secret_file)
+        if len(secret) < SHORTEST_SECRET:
+            raise StartError(f"the secret in {os.fspath(token.secret_file)!r} is shorter than 32 bytes")
+        return _signed(token, secret, now)
+    text = _contents(token.path).decode("ascii", errors="replace")
+    if not _fits(text):
+        raise StartError(f"{os.fspath(token.path)!r} does not hold a token: one word, in ASCII")
+    return text
 
 
 def _check_token(token: object) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -29,8 +28,8 @@ def find_binary(explicit: str | os.PathLike[str] | None = None, *, env: Mapping[
         return _runnable(named, "CODEX_BINARY", env)
     if wheel := _in_wheel():
         return wheel
-    if found := shutil.which("codex", path=env.get("PATH")):
-        return Path(found)
+    if found := _on_path("codex", env):
+        return found
     raise BinaryNotFoundError(
         "no codex binary found: none configured, CODEX_BINARY is not set, the openai-codex-cli-bin wheel is not "
         f"installed, and there is no codex on PATH; {HINT}"
@@ -41,8 +40,8 @@ def _runnable(path: str | os.PathLike[str], origin: str, env: Mapping[str, str])
     # A bare name is looked up on PATH, as a shell would.
     text = os.fspath(path)
     if os.sep not in text:
-        if found := shutil.which(text, path=env.get("PATH")):
-            return Path(found)
+        if found := _on_path(text, env):
+            return found
         raise BinaryNotFoundError(f"{origin} is {text!r}, which is not on PATH; {HINT}")
     candidate = Path(text).expanduser().absolute()
     if not candidate.is_file():
@@ -50,6 +49,13 @@ def _runnable(path: str | os.PathLike[str], origin: str, env: Mapping[str, str])
     if not os.access(candidate, os.X_OK):
         raise BinaryNotFoundError(f"{origin} is {text!r}, which is not executable")
     return candidate
+
+
+def _on_path(name: str, env: Mapping[str, str]) -> Path | None:
+    import shutil  # brings three compressors along; where the wheel is installed, nobody needs it
+
+    found = shutil.which(name, path=env.get("PATH"))
+    return Path(found) if found else None
 
 
 def _in_wheel() -> Path | None:

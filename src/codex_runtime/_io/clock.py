@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Protocol, TypeVarTuple, final
 
-__all__ = ["Cancellable", "Clock", "LoopClock"]
+__all__ = ["Cancellable", "Clock", "LoopClock", "time_limit"]
 
 Ts = TypeVarTuple("Ts")
 
@@ -66,3 +67,14 @@ class LoopClock:
     async def sleep_until(self, when: float) -> None:
         """Sleep on the loop."""
         await asyncio.sleep(max(0.0, when - asyncio.get_running_loop().time()))
+
+
+@asynccontextmanager
+async def time_limit(clock: Clock, seconds: float) -> AsyncIterator[None]:
+    """As ``asyncio.timeout``, on a clock of choice."""
+    async with asyncio.timeout(None) as limit:
+        timer = clock.call_at(clock.monotonic() + seconds, limit.reschedule, 0.0)
+        try:
+            yield
+        finally:
+            timer.cancel()

@@ -139,7 +139,8 @@ class WebSocketConnection(asyncio.Protocol):
         self._bearer = bearer
         uri = parse_uri(str(address) if isinstance(address, TcpAddress) else "ws://localhost/")
         self._protocol = ClientProtocol(uri, max_size=bounds.message, logger=_SILENT)
-        self._socket: asyncio.Transport | None = None
+        self._socket: asyncio.Transport
+        self._is_connected = False
         self._piece = _PIECE
         self._receiver: Receiver | None = None
         self._message: list[bytes | bytearray | memoryview] = []  # the pieces of one that is not complete
@@ -167,7 +168,7 @@ class WebSocketConnection(asyncio.Protocol):
     @property
     def unsent(self) -> int:
         """Bytes accepted by :meth:`write` and not yet taken by the system."""
-        return 0 if self._socket is None or self._ended.done() else self._socket.get_write_buffer_size()
+        return 0 if self._ended.done() else self._socket.get_write_buffer_size()
 
     def write(self, data: bytes) -> None:
         """Send each line of ``data`` as a message, after everything before it; dropped after the loss."""
@@ -183,13 +184,13 @@ class WebSocketConnection(asyncio.Protocol):
 
     def pause_reading(self) -> None:
         """Leave the socket unread: the server waits once the system's buffers are full. Its going is not noticed either."""
-        if self._reading and self._socket is not None and not self._socket.is_closing():
+        if self._reading and not self._socket.is_closing():
             self._reading = False
             self._socket.pause_reading()
 
     def resume_reading(self) -> None:
         """Read the socket again."""
-        if not self._reading and self._socket is not None:
+        if not self._reading:
             self._reading = True
             self._heard += 1  # a sign of life may have waited all the while
             if not self._socket.is_closing():
@@ -227,13 +228,12 @@ class WebSocketConnection(asyncio.Protocol):
         if self._ended.done():
             self._loop.call_soon(receiver.connection_lost, self._ended.result())
         else:
-            self.resume_reading()
             self._beat = self._loop.call_later(self._bounds.heartbeat, self._ask_for_life)
 
     async def discard(self) -> None:
         """End a connection that nobody was told of."""
         self._greeted.cancel()
-        if self._socket is not None:
+        if self._is_connected:
             self._socket.abort()
             await asyncio.shield(self._ended)
 
@@ -241,8 +241,9 @@ class WebSocketConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Ask for the WebSocket."""
-        self._socket = socket = cast("asyncio.Transport", transport)
-        socket.set_write_buffer_limits(LOW_WATER - 1, LOW_WATER - 1)
+        self._socket = cast("asyncio.Transport", transport)
+        self._socket.set_write_buffer_limits(LOW_WATER - 1, LOW_WATER - 1)
+        self._is_connected = True
         request = self._protocol.connect()
         if self._bearer is not None:
             request.headers["Authorization"] = f"Bearer {self._bearer}"
@@ -290,7 +291,7 @@ class WebSocketConnection(asyncio.Protocol):
     def _react(self) -> None:
         self._flush()
         self._take(self._protocol.events_received())
-        if self._protocol.handshake_exc is not None:
+        if self._protocol.handshake_exc is not None and not self._greeted.done():
             self._refused()
         if self._protocol.close_expected():
             self._end_soon()
@@ -328,9 +329,9 @@ class WebSocketConnection(asyncio.Protocol):
             self._protocol.send_continuation(line[start : start + size], fin=start + size >= len(line))
 
     def _flush(self) -> None:
-        data, socket = self._protocol.data_to_send(), self._socket
-        if data and socket is not None and not socket.is_closing():
-            socket.write(b"".join(data))
+        data = b"".join(self._protocol.data_to_send())
+        if data and not self._socket.is_closing():
+            self._socket.write(data)
 
     # --- the greeting ---
 
@@ -339,12 +340,9 @@ class WebSocketConnection(asyncio.Protocol):
             int(size) for size in response.headers.get_all(_PIECE_HEADER) if re.fullmatch("[1-9][0-9]{0,15}", size)
         ]
         self._piece = min([_PIECE, *sizes])
-        self.pause_reading()
         self._greeted.set_result(None)
 
     def _refused(self) -> None:
-        if self._greeted.done():
-            return
         error = self._protocol.handshake_exc
         words = ""
         if isinstance(error, InvalidStatus):
@@ -380,11 +378,10 @@ class WebSocketConnection(asyncio.Protocol):
 
     def _cut(self, reason: str) -> None:
         self._note(reason)
-        if self._socket is not None:
-            self._socket.abort()
+        self._socket.abort()
 
     def _end_soon(self) -> None:
-        if self._end_timer is None and self._socket is not None:
+        if self._end_timer is None:
             self._end_timer = self._loop.call_later(self._bounds.grace, self._socket.abort)
 
     def _ask_for_life(self) -> None:

@@ -12,7 +12,6 @@ stamp is written after the decoder built them, and a frozen struct would make th
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from typing import Any, Literal, TypeAlias, final
 
@@ -322,7 +321,11 @@ def _text(value: JsonValue) -> str | None:
 
 
 def _raw(message: dict[str, JsonValue], key: str) -> Raw:
-    return Raw(json.dumps(message[key]).encode()) if key in message else ABSENT
+    if key not in message:
+        return ABSENT
+    import json  # for lines that no server of today writes
+
+    return Raw(json.dumps(message[key]).encode())
 
 
 def _canonical(value: str | None) -> str | None:
@@ -355,6 +358,8 @@ def loads(raw: bytes) -> JsonValue:
     try:
         return _any(raw)
     except DECODE_ERRORS:
+        import json  # for lines that no server of today writes
+
         return json.loads(raw.decode("utf-8", "surrogateescape"), parse_int=_number)
 
 

@@ -18,7 +18,7 @@ from typing import Literal, Protocol, TypeAlias
 from msgspec import Raw, Struct, field
 
 from codex_runtime._sansio.envelope import JsonValue, loads
-from codex_runtime._sansio.shell_words import possible_commands
+from codex_runtime._sansio.shell_words import might_run
 from codex_runtime._sansio.tool_use import ToolUse
 from codex_runtime.errors import ConfigError
 
@@ -156,8 +156,9 @@ class HookMatcher(Struct, frozen=True, kw_only=True):
 
     - ``phases``: any of these. ``method``: this request of the server.
     - ``tool``: the name of the tool ("shell", "apply_patch", "server/tool", ...).
-    - ``command``: its first words. Looked for wherever a program may be named, also inside of pipes and scripts, so a hook
-      that allows by it must look at ``tool.argv`` too.
+    - ``command``: a program, and words that come behind it in this order, as in the *deny* rules of a policy: looked for
+      wherever a program may be named, also inside of pipes and scripts. So a hook that allows by it must look at
+      ``tool.argv`` too.
     - ``cwd``: where the tool runs (else the session's folder) is this folder or one below it.
 
     At a gate, what is not known holds: a guard is rather called once too often.
@@ -315,12 +316,9 @@ def applies(matcher: HookMatcher, context: HookContext) -> bool:
 
 
 def _may_be(words: tuple[str, ...], tool: ToolUse | None, *, unknown: bool) -> bool:
-    if tool is None or tool.kind not in ("command", "unknown"):
+    if tool is None or tool.kind not in ("command", "network", "unknown"):
         return False
-    if tool.command is None:
-        return unknown
-    found = (tool.argv,) if tool.argv is not None else ()
-    return any(each[: len(words)] == words for each in (*found, *possible_commands(tool.command)))
+    return unknown if tool.command is None else might_run(words, tool.command, tool.argv)
 
 
 def within(path: str, folder: str) -> bool:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import enum
 import re
+from itertools import accumulate
 from typing import Generic, TypeVar
 
 import msgspec
@@ -151,10 +152,15 @@ class Peer(Generic[T]):
                         received.answered.append((token, envelope))
                     else:
                         received.late += 1
-                case "unusable" if envelope.fault is not None and envelope.fault.reason == "too_long":
-                    received.too_long += 1
-                    envelope.raw = self._framer.heads.pop(0)
-                    # A call whose answer was too long fails now, not at its deadline.
+                case "unusable":
+                    if envelope.fault is not None and envelope.fault.reason == "too_long":
+                        received.too_long += 1
+                        envelope.raw = self._framer.heads.pop(0)
+                    else:
+                        received.malformed += 1
+                        if not envelope.raw.endswith(b"\n"):
+                            continue  # half a line, cut by the end of the stream: its call is lost, not badly answered
+                    # A call whose answer cannot be used fails now, not at its deadline.
                     if (found := _ANSWERS.match(envelope.raw)) and (token := self._take(int(found[1]))) is not None:
                         received.answered.append((token, envelope))
                 case _:
@@ -207,16 +213,13 @@ def refusal_of(envelope: Envelope) -> tuple[int, str, JsonValue]:
         return 0, "the server's error does not have the promised shape", None
 
 
-_BRACKETS = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]')
+# All bytes but brackets, and the step that each bracket takes.
+_NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+_STEPS = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
 
 
 def _depth(line: bytes) -> int:
-    depth = deepest = 0
-    for match in _BRACKETS.finditer(line):
-        mark = match[0][:1]
-        if mark in b"[{":
-            depth += 1
-            deepest = max(deepest, depth)
-        elif mark in b"]}":
-            depth -= 1
-    return deepest
+    # A prompt may hold a megabyte of code, so text is not looked at piece by piece: without escaped quotes, every second
+    # piece between quotes is text.
+    structure = b"".join(line.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')[::2])
+    return max(accumulate(map(_STEPS.__getitem__, structure.translate(None, _NOT_BRACKETS))), default=0)

@@ -16,7 +16,7 @@ from typing import Literal, TypeAlias, TypeVar, get_args
 from msgspec import Struct
 
 from codex_runtime._sansio.hooks import TIME_LIMIT, Allow, Ask, Deny, HookContext, HookMatcher, Verdict, within
-from codex_runtime._sansio.shell_words import possible_commands
+from codex_runtime._sansio.shell_words import might_run
 from codex_runtime._sansio.tool_use import ANY_HOST, ToolUse
 from codex_runtime.errors import ConfigError
 
@@ -167,7 +167,9 @@ _VERDICTS: dict[str, Callable[[str], Verdict]] = {"allow": Allow, "ask": Ask, "d
 
 def _concerns(rule: Rule, use: ToolUse, workspace: str | None) -> bool:
     if rule.command:
-        return use.kind in ("command", "network") and _might_run(rule.command, use)
+        if use.kind not in ("command", "network"):
+            return False
+        return use.command is None or might_run(rule.command, use.command, use.argv)
     if rule.path is not None:
         # On some systems two spellings are one file; and without a workspace, a relative pattern may begin anywhere.
         base = None if workspace is None else workspace.casefold()
@@ -182,18 +184,6 @@ def _concerns(rule: Rule, use: ToolUse, workspace: str | None) -> bool:
             return False
         return use.tool is None or _fits(tool, use.tool)
     return use.kind == "dynamic" and (use.tool is None or _fits(rule.tool or "", use.tool))
-
-
-def _might_run(words: tuple[str, ...], use: ToolUse) -> bool:
-    if use.command is None:
-        return True
-    program, *rest = words
-    for found in ((use.argv or ()), *possible_commands(use.command)):
-        if found and program in (found[0], found[0].rpartition("/")[2]):
-            behind = iter(found[1:])
-            if all(word in behind for word in rest):
-                return True
-    return False
 
 
 # -- exactly: does a rule cover it? ------------------------------------------------------------------------------------

@@ -137,7 +137,8 @@ def accept(method: str, params: JsonValue, *, for_session: bool = False) -> Answ
     """
     if method == PERMISSIONS:
         asked = params.get("permissions") if isinstance(params, dict) else None
-        granted = {key: asked[key] for key in ("network", "fileSystem") if asked.get(key)} if asked else {}
+        wanted = asked if isinstance(asked, dict) else {}
+        granted = {key: wanted[key] for key in ("network", "fileSystem") if wanted.get(key)}
         return Reply({"permissions": granted, "scope": "session" if for_session else "turn"})
     if method not in _ACCEPTED:
         raise InvalidAnswerError(f"{method} wants content, not consent: use reply()")

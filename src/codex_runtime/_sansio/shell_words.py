@@ -15,7 +15,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-__all__ = ["possible_commands", "simple_words"]
+__all__ = ["might_run", "possible_commands", "simple_words"]
 
 # One stretch of a word: '...', "..." without expansions, \x, or characters that no shell treats in a special way.
 _STRETCH = re.compile(
@@ -93,6 +93,20 @@ def simple_words(command: str) -> tuple[str, ...] | None:
 def possible_commands(command: str) -> Iterator[tuple[str, ...]]:
     """Yield, for each place where a program may be named, the words from there to the end of its stretch."""
     yield from _possible(command, _DEPTH)
+
+
+def might_run(words: tuple[str, ...], command: str, argv: tuple[str, ...] | None = None) -> bool:
+    """Tell whether a command might run a program, the first of ``words``, with the others behind it in this order.
+
+    ``argv`` are the words of the command, if they are known. A program is meant wherever it lies: ``/bin/rm`` is ``rm``.
+    """
+    program, *rest = words
+    for found in ((argv or ()), *possible_commands(command)):
+        if found and program in (found[0], found[0].rpartition("/")[2]):
+            behind = iter(found[1:])
+            if all(word in behind for word in rest):
+                return True
+    return False
 
 
 def _possible(text: str, depth: int) -> Iterator[tuple[str, ...]]:

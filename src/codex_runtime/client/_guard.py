@@ -20,7 +20,7 @@ from msgspec.structs import replace
 
 from codex_runtime._io.clock import Clock, LoopClock
 from codex_runtime.client._prompt import Attachment, File, Image, LocalImage, Prompt, RunProfile, Skill, inputs
-from codex_runtime.errors import ConfigError, HookBlockedError
+from codex_runtime.errors import CodexError, ConfigError, HookBlockedError, TurnError
 
 if TYPE_CHECKING:
     from codex_runtime._sansio.envelope import JsonValue
@@ -79,8 +79,7 @@ class Watch:
 
     async def aclose(self) -> None:
         """Wait for the last entries of the record. All tickets must be settled by now."""
-        if self._followers:
-            await asyncio.wait(self._followers, timeout=GRACE)
+        await asyncio.gather(*self._followers)
 
     def follow(
         self, ticket: Ticket, operation: Operation, context: HookContext, by: Callable[[], tuple[str, str | None]]
@@ -215,10 +214,10 @@ class Plan:
         if self.operation is None:
             return
         result = self.result
-        if isinstance(error, HookBlockedError):
-            status = "blocked"
+        if isinstance(error, CodexError) and not isinstance(error, TurnError):
+            status = "blocked" if isinstance(error, HookBlockedError) else "error"
         else:
-            status = "error" if result is None or result.status == "running" else result.status
+            status = "error" if result is None else result.status
         known = (
             {} if result is None else {"thread_id": result.thread_id, "turn_id": result.turn_id, "text": result.text}
         )
@@ -344,12 +343,23 @@ class TurnGuard:
             if not ticket.is_settled:
                 ticket.decline("the turn is over")
         if self._after is not None and not self._after.done():
-            await asyncio.wait([self._after], timeout=GRACE)
-            if not self._after.done():
+            await self._wait_for(self._after)
+        await self.plan.after("post_turn", error)
+
+    async def _wait_for(self, after: asyncio.Task[None]) -> None:
+        """Give the hooks after tool uses some time, and no more."""
+        late: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        clock = self._runtime.clock
+        timer = clock.call_at(clock.monotonic() + GRACE, late.cancel)
+        try:
+            await asyncio.wait([after, late], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            timer.cancel()
+            if not after.done():
                 self._operation.dropped += 1 + len(self._ended)
                 self._ended.clear()
-                self._after.cancel()
-        await self.plan.after("post_turn", error)
+                after.cancel()
+                await asyncio.wait([after])
 
     async def _work_off(self, turn_id: str | None) -> None:
         while self._ended:

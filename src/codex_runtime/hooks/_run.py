@@ -150,9 +150,7 @@ class Operation:
 
     async def settle(self, ticket: Ticket, context: HookContext, decided: list[str | None]) -> bool:
         """Settle a ticket as hooks wish, and put the name of the one that decided into the list. False: it is up to others."""
-        said = await self.judge(context)
-        if ticket.is_settled:
-            return True
+        said = await self.judge(context)  # if somebody else settles it, this task ends here
         match said.verdict:
             case Deny(reason):
                 decided.append(said.hook)
@@ -328,7 +326,7 @@ async def _on_a_thread(function: Callable[[HookContext], T], context: HookContex
 
     try:
         threading.Thread(target=main, name="codex-runtime hook", daemon=True).start()
-    except RuntimeError:
+    except RuntimeError:  # pragma: no cover  the system has no room for a thread
         _THREADS.release()
         raise
     return await done
@@ -342,9 +340,8 @@ def _resolved(context: HookContext) -> HookContext:
     base = (tool.cwd if tool is not None else None) or cwd
 
     def resolve(path: str) -> str:
-        return (
-            os.path.realpath(path if base is None else Path(base, path)) if base or Path(path).is_absolute() else path
-        )
+        # From nowhere, a relative path leads nowhere: it stays as it is, and is then not known.
+        return os.path.realpath(Path(base or "/", path)) if base or Path(path).is_absolute() else path
 
     return replace(context, cwd=cwd, roots=roots, tool=None if tool is None else with_paths(tool, resolve))
 

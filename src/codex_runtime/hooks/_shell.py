@@ -22,7 +22,7 @@ import signal
 import subprocess
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, cast
 
 import msgspec
 from msgspec import Struct, field
@@ -91,9 +91,8 @@ class _Run:
             env=environment,
             start_new_session=True,
         )
-        if self._process.stdin is None or self._process.stdout is None:
-            raise AssertionError("both were asked for")
-        self._stdin, self._stdout = self._process.stdin, self._process.stdout
+        self._stdin = cast("IO[bytes]", self._process.stdin)
+        self._stdout = cast("IO[bytes]", self._process.stdout)
         self._watch = watch_exit(self._process.pid, loop, self._on_exit)
         for pipe in (self._stdin, self._stdout):
             os.set_blocking(pipe.fileno(), False)
@@ -117,7 +116,7 @@ class _Run:
     def _write(self) -> None:
         try:
             sent = os.write(self._stdin.fileno(), self._input[:CHUNK])
-        except BlockingIOError:
+        except BlockingIOError:  # pragma: no cover  the loop was wrong; it will wake us again
             return
         except OSError:
             self._close_stdin()  # it does not want to know more
@@ -187,7 +186,7 @@ def _outcome(name: str, status: int | None, output: bytes) -> HookOutcome:
         raise ValueError("'reason' must be text")
     if decision == "deny":
         return Deny(reason or f"denied by {name}")
-    if decision not in _DECISIONS:
+    if not isinstance(decision, str) or decision not in _DECISIONS:
         raise ValueError("'decision' must be allow, ask or deny")
     return _DECISIONS[decision](reason)
 

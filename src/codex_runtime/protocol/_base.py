@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, TypeVar
 import msgspec
 from msgspec import Struct, ValidationError
 
+__all__ = ["Json", "Keyed", "OneOf", "RequestId", "Shaped", "Tagged", "Unknown", "Wire", "convert", "decoder"]
+
 T = TypeVar("T")
 
 RequestId: TypeAlias = int | str

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from functools import cached_property
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, cast
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias, cast
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
@@ -20,6 +20,24 @@ from codex_runtime.protocol._generated.methods import METHODS, VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+__all__ = [
+    "HOMES",
+    "Decoded",
+    "Direction",
+    "Method",
+    "Registry",
+    "Stability",
+    "Undecodable",
+    "UnknownMessage",
+    "decode_message",
+    "decode_params",
+    "decode_result",
+    "encode_params",
+    "event_type",
+    "load",
+    "registry",
+]
 
 Direction: TypeAlias = Literal["client_request", "server_request", "server_notification", "client_notification"]
 Stability: TypeAlias = Literal["stable", "experimental"]
@@ -192,7 +210,7 @@ def decode_message(line: bytes) -> Decoded:
     return decode_params(head.method, None if isinstance(head.params, UnsetType) else head.params)
 
 
-def encode_params(params: Any) -> bytes:
+def encode_params(params: object) -> bytes:
     """The JSON of a struct: what is ``UNSET`` is left out, ``None`` goes as null."""
     return _ENCODER.encode(params)
 

@@ -193,7 +193,8 @@ class Calls:
 def outcome_of(method: str, envelope: Envelope) -> Envelope:
     """Return a response that holds a result, or raise what it holds instead."""
     if envelope.fault is not None:
-        raise RemoteProtocolError(f"{method}: the answer is longer than the line limit ({envelope.fault.size} bytes)")
+        problem = "is longer than the line limit" if envelope.fault.reason == "too_long" else "is not JSON"
+        raise RemoteProtocolError(f"{method}: the answer {problem} ({envelope.fault.size} bytes)")
     if not envelope.refused:
         return envelope
     code, message, data = refusal_of(envelope)

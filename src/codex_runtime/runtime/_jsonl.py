@@ -15,7 +15,7 @@ without anybody decoding it.
 
 from __future__ import annotations
 
-import base64
+import binascii
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -167,7 +167,7 @@ def _rest(route: Route, fault: _Fault | None = None) -> bytes:
 
 
 def _unusable(route: Route, envelope: Envelope) -> bytes:
-    kept = base64.b64encode(envelope.raw).decode() if envelope.raw else None
+    kept = binascii.b2a_base64(envelope.raw, newline=False).decode() if envelope.raw else None
     fault = envelope.fault or Fault("not_json", len(envelope.raw))
     return b'{"seq":%d%bnull}\n' % (envelope.seq, _rest(route, _Fault(fault.reason, fault.size, kept)))
 
@@ -192,7 +192,7 @@ def _record(line: bytes) -> Envelope | Gap | None:
         fault, rest = fields.fault, rest.rstrip()
         if not rest.endswith(b"}"):
             return None
-        raw = rest[:-1] if fault is None else base64.b64decode(fault.base64 or "")
+        raw = rest[:-1] if fault is None else binascii.a2b_base64(fault.base64 or "")
         size = fault.size if fault is not None and fault.base64 is None else None
     except (*DECODE_ERRORS, ValueError):
         return None

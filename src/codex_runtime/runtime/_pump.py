@@ -14,10 +14,10 @@ from bisect import bisect_left
 from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import TYPE_CHECKING, cast
 
+from codex_runtime._io.clock import time_limit
 from codex_runtime._io.fanout import Fanout, Gap, Subscription
 from codex_runtime._sansio.envelope import Envelope
 from codex_runtime.errors import CodexError, ConnectionLostError, StoreError
-from codex_runtime.runtime._supervisor import _limit
 from codex_runtime.runtime.metrics import SinkMetrics
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ class Pump:
         self._in_hand = count
         begun = self._clock.monotonic()
         try:
-            async with _limit(self._clock, WRITE_DEADLINE):
+            async with time_limit(self._clock, WRITE_DEADLINE):
                 await self.sink.write(batch)
         except Exception as error:  # noqa: BLE001  # a guest's fault stays the guest's
             self._in_hand = 0

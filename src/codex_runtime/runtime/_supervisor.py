@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import random
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Protocol
 
+from codex_runtime._io.clock import time_limit
 from codex_runtime._io.link import Link
 from codex_runtime._sansio.restart import Exit, GiveUp, RestartHistory, RestartPolicy, decide
 from codex_runtime.errors import CodexError, HandshakeError, RuntimeDeadError, StartError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     from codex_runtime._io.clock import Clock
     from codex_runtime._io.transport import Launcher
     from codex_runtime.runtime._calls import Call
@@ -136,7 +134,7 @@ class Supervisor:
     async def _start(self, link: Link[Call]) -> None:
         """Bring a server up to where everyone may use it. Raises :class:`StartError`."""
         try:
-            async with _limit(self._clock, self._start_deadline):
+            async with time_limit(self._clock, self._start_deadline):
                 await self._launch(link)
                 await self._steps.greet(link)
         except TimeoutError:
@@ -162,14 +160,3 @@ class Supervisor:
         except Exception as error:
             # A launcher of the caller's own is a guest: its mistake is a start that failed, like any other.
             raise StartError(f"the launcher failed: {error!r}") from error
-
-
-@asynccontextmanager
-async def _limit(clock: Clock, seconds: float) -> AsyncIterator[None]:
-    """As ``asyncio.timeout``, on the runtime's own clock."""
-    async with asyncio.timeout(None) as limit:
-        timer = clock.call_at(clock.monotonic() + seconds, limit.reschedule, 0.0)
-        try:
-            yield
-        finally:
-            timer.cancel()
