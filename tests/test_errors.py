@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import pickle
 
 import pytest
 
@@ -99,3 +100,20 @@ def test_each_can_be_raised_and_caught_as_the_root(error: type[CodexError]) -> N
         required = [each.name for each in taken if each.kind is not each.KEYWORD_ONLY and each.default is each.empty]
     with pytest.raises(CodexError):
         raise error(*(by_name.get(name, "x") for name in required))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ConfigError("a", "b"),
+        RequestFailedError("m", 1, "x", {"a": 1}),
+        RequestTimeoutError("m", 2.0),
+        ConnectionLostError("gone", generation=2, exit=Exit(code=3)),
+        TurnError("lost", TurnResult(thread_id="t", turn_id="u", status="lost", text="half")),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_each_survives_being_pickled(error: CodexError) -> None:
+    """A worker process can hand it to its parent."""
+    again = pickle.loads(pickle.dumps(error))  # our own bytes
+    assert (type(again), str(again), vars(again)) == (type(error), str(error), vars(error))

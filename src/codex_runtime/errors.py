@@ -79,7 +79,11 @@ __all__ = [
 
 
 class CodexError(Exception):
-    """The root of every error that this package raises on purpose."""
+    """The root of every error that this package raises on purpose. Every one of them can be pickled."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Restore without calling the constructor, whose arguments differ from class to class."""
+        return _restored, (type(self), self.args, self.__dict__)
 
 
 class ConfigError(CodexError, ValueError):
@@ -246,3 +250,10 @@ class StoreError(CodexError):
     def __init__(self, message: str, *, path: str | None = None) -> None:
         super().__init__(message)
         self.path = path
+
+
+def _restored(kind: type[CodexError], args: tuple[object, ...], state: dict[str, object]) -> CodexError:
+    error = kind.__new__(kind, *args)
+    error.args = args
+    error.__dict__.update(state)
+    return error

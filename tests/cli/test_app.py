@@ -65,6 +65,7 @@ def test_no_command_is_wrong_but_gets_the_help(capsys: pytest.CaptureFixture[str
         (["rum"], "error: No such command 'rum'"),
         (["--nonsense"], "error: No such option: --nonsense"),
         (["demo", "--pace", "fast"], "error: Invalid value for '--pace'"),
+        (["run", "x", "--approve", "maybe"], "error: Invalid value for '--approve': 'maybe' is not one of"),
         (["run", "\x1b[2J", "--nonsense\x1b[2J"], r"error: No such option: --nonsense\x1b[2J"),
     ],
 )
@@ -114,6 +115,22 @@ async def test_help_into_a_closed_pipe_is_quiet() -> None:
         os.close(writing)
         assert await terminal.end() == 141
         assert terminal.text == ""
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+async def test_closed_streams_end_nothing(closed: str, tmp_path: Path) -> None:
+    """What would be written to one is dropped, and no file gets its number."""
+    process = await asyncio.create_subprocess_exec(
+        *("sh", "-c", f'exec "$@" {closed}', "sh", sys.executable, "-m", "codex_runtime", "doctor"),
+        *("--binary", "/no/such/binary"),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env=environment(),
+        cwd=tmp_path,
+    )
+    out, err = await process.communicate()
+    assert (process.returncode, err) == (1, b"")
+    assert (b"/no/such/binary" in out) is (">&-" not in closed.replace("2>&-", ""))
 
 
 async def test_an_old_locale_ends_nothing() -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from codex_runtime.cli._demo import program
 from tests.cli.command_line import Terminal, piped
 
 if TYPE_CHECKING:
@@ -41,6 +42,21 @@ def assert_whole(text: str, *, approvals: str) -> None:
     assert table["approvals"] == approvals
     assert table["restarts"] == "1 (killed by SIGKILL)"
     assert table["survivors"].startswith("0 ")
+
+
+@pytest.mark.parametrize(
+    ("called", "on_path", "named"),
+    [
+        ("my env/bin/codex-runtime", False, "'my env/bin/codex-runtime'"),
+        (".venv/bin/codex-runtime", True, "codex-runtime"),
+        ("/lib/codex_runtime/__main__.py", False, "codex-runtime"),
+    ],
+)
+def test_what_comes_next_can_be_typed_as_it_is_told(called: str, named: str, tmp_path: Path, *, on_path: bool) -> None:
+    """An environment that is not active has its command elsewhere than on PATH."""
+    if on_path:
+        (tmp_path / "codex-runtime").touch(mode=0o755)
+    assert program(called, str(tmp_path)) == named
 
 
 def is_empty(folder: Path) -> bool:

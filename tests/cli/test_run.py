@@ -58,6 +58,30 @@ async def test_on_a_terminal_the_turn_is_shown_as_it_runs(model: MockModel, home
     assert (workspace / "new.txt").read_text() == "hello\n"
 
 
+async def test_the_head_is_one_line_whatever_the_folder_is_called(model: MockModel, home: str, tmp_path: Path) -> None:
+    """A name may hold a newline, and must not pass for a line of ours."""
+    folder = tmp_path / "a\n✓ completed"
+    folder.mkdir()
+    model.enqueue("Hello.")
+    ended = await piped("run", "hello", "--codex-home", home, "--cwd", str(folder))
+    assert (ended.code, ended.out) == (0, "Hello.\n")
+    assert ended.err.splitlines()[0].endswith("/a␤✓ completed")
+
+
+async def test_the_status_follows_the_start(model: MockModel, home: str, workspace: Path) -> None:
+    """Once the head is there, the app server is no longer said to start."""
+    gate = Gate()
+    model.enqueue(Reply(Hold(gate), Say("Hello.")))
+    async with Terminal("run", "hello", "--codex-home", home, "--cwd", str(workspace)) as terminal:
+        await terminal.see("codex 0.")
+        terminal.forget()
+        await terminal.see("thinking")
+        late = terminal.raw[terminal.raw.index("codex 0.") :]
+        gate.open()
+        assert await terminal.end() == 0
+    assert "starting the app server" not in late
+
+
 async def test_a_pipe_gets_the_answer_alone(model: MockModel, home: str, workspace: Path) -> None:
     """Progress goes to standard error, without escape sequences; the prompt may come from standard input."""
     model.enqueue(

@@ -284,7 +284,8 @@ async def test_stderr_is_always_drained_and_only_its_tail_is_kept() -> None:
 async def test_the_real_app_server_greets_and_leaves(codex_binary: Path, codex_home: Path) -> None:
     """`codex app-server` takes a socket for its stdin, and leaves at its end."""
     recorder = Recorder()
-    spec = ProcessSpec(argv=(str(codex_binary), "app-server"), env={"CODEX_HOME": str(codex_home)})
+    env = {"CODEX_HOME": str(codex_home)}
+    spec = ProcessSpec(argv=(str(codex_binary), "app-server"), env=env, graces=Graces(stdin_close=PATIENCE))
     child = await ProcessLauncher(spec).launch(recorder)
     hello = {"id": 1, "method": "initialize", "params": {"clientInfo": {"name": "test", "version": "1"}}}
     child.write(json.dumps(hello).encode() + b"\n")

@@ -289,7 +289,7 @@ async def test_a_real_server_is_journaled_across_its_death(
 
                 async with task(follow()), await client.start_session(cwd=workspace, profile=RunProfile()) as session:
                     first = await session.run("first")
-                    link = client.runtime._link
+                    link = client.runtime._life.link
                     assert link is not None
                     link.transport.kill()
                     async with asyncio.timeout(60):

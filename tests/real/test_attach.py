@@ -92,7 +92,7 @@ async def at_work(
 
 def cut(client: Client) -> None:
     """Lose the connection, and nothing else."""
-    link = client.runtime._link
+    link = client.runtime._life.link
     assert link is not None
     link.transport.kill()
 

@@ -50,6 +50,22 @@ async def running(fake: object, clock: ManualClock | None = None, **options: Any
         yield runtime
 
 
+async def failure(work: Any) -> BaseException | None:
+    """The error that something ends in."""
+    try:
+        await work
+    except Exception as error:  # noqa: BLE001
+        return error
+    return None
+
+
+async def start(fake: object, clock: ManualClock | None = None, **options: Any) -> Runtime:
+    """Open a runtime that the test itself closes."""
+    runtime = Runtime(config(fake, clock, **options))
+    await runtime.open()
+    return runtime
+
+
 async def restart(fake: FakeAppServer, runtime: Runtime, clock: ManualClock) -> None:
     """Kill the server and wait for the next one."""
     generation = runtime.generation

@@ -119,7 +119,7 @@ async def test_a_result_that_cannot_be_decoded_is_the_servers_fault() -> None:
     """No line is known that gets this far; should there be one, its caller gets an error of ours."""
     async with running(FakeAppServer()) as runtime:
         with pytest.raises(RemoteProtocolError, match="cannot be decoded"):
-            runtime._decoded("ask", Envelope(result=msgspec.Raw(b"oops")))
+            runtime._calls.decoded("ask", Envelope(result=msgspec.Raw(b"oops")))
         assert runtime.metrics.requests_failed == 1
 
 

@@ -386,6 +386,17 @@ async def test_a_note_is_taken_before_what_follows_the_answer() -> None:
         assert runtime.metrics.guest_errors == 1
 
 
+async def test_what_is_said_to_everybody_reaches_every_listener() -> None:
+    """A warning about the configuration names no thread; each turn that runs may want to show it."""
+    wire, one, other = Wire(), Follower(), Follower()
+    async with running(wire) as runtime:
+        runtime.listen("t1", one)
+        runtime.listen("t2", other)
+        wire.say({"method": "configWarning", "params": {"summary": "odd"}})
+        wire.say({"method": "skills/changed", "params": {}})
+        assert [e.method for e in one.heard] == [e.method for e in other.heard] == ["configWarning"]
+
+
 async def test_a_listener_that_raises_costs_its_own_call_only() -> None:
     """G6: everyone else hears all, and it is heard of in the counters."""
     wire, clock = Wire(), ManualClock()

@@ -77,13 +77,6 @@ async def test_a_real_process_is_run_and_ended() -> None:
         assert runtime.connection.phase == "closed"
 
 
-async def test_the_command_line_is_made_of_the_settings() -> None:
-    """The binary, the overrides, and the word for its app server."""
-    runtime = Runtime(RuntimeConfig(binary="/bin/true", settings={"a.b": "1", "c": '"x"'}))
-    launcher: Any = runtime._launcher()
-    assert launcher._spec.argv == ("/bin/true", "-c", "a.b=1", "-c", 'c="x"', "app-server")
-
-
 async def test_leaving_the_block_by_an_error_ends_the_server() -> None:
     """G7: and the error goes on."""
     fake = FakeAppServer()

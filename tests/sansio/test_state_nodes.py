@@ -144,7 +144,7 @@ def test_a_completed_item_tells_its_content_by_kind(
 
 def test_unreadable_parameters_are_none() -> None:
     """A message nested too deeply for a full decode has no parameters and no error, and raises nothing."""
-    deep = message(b'{"method":"error","params":{"threadId":"t","x":' + b"[" * 5000 + b"]" * 5000 + b"}}")
+    deep = message(b'{"method":"error","params":{"threadId":"t","x":' + b"[" * 100_000 + b"]" * 100_000 + b"}}")
     assert params_of(deep) == {}
     assert error_of(deep) == error_of(message(b'{"method":"error","params":[]}')) == b"null"
     assert error_of(message(b'{"method":"error","params":{"error":{"message":"m"}}}')) == b'{"message":"m"}'

@@ -33,6 +33,7 @@ ASYNC_ONLY = {
     },
     "Session": {
         "runtime": "as in Client",
+        "carry_out": "between the session and its turn",
         "begin": "between the session and its turn",
         "end": "between the session and its turn",
         "loose_turn": "between the session and its turn",

@@ -10,6 +10,8 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from msgspec.structs import replace
+
 from codex_runtime._sansio.peer import Peer
 
 if TYPE_CHECKING:
@@ -25,7 +27,7 @@ class Link(Generic[T]):
     """A connection of one generation. Implements the transport's ``Receiver``.
 
     ``on_data`` is called with each chunk, ``on_lost`` once when the server is gone, both on the loop; they must not raise.
-    :attr:`lost` is done from then on.
+    :attr:`lost` is done from then on. :attr:`is_retired` tells whether it had to end because of :meth:`retire`.
     """
 
     def __init__(
@@ -43,6 +45,9 @@ class Link(Generic[T]):
         self._on_data = on_data
         self._on_lost = on_lost
         self._transport: Transport | None = None
+        self._ending: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._reason = ""
+        self.is_retired = False
 
     async def open(self, launcher: Launcher) -> None:
         """Start the server, or connect to it. Raises :class:`StartError`."""
@@ -77,9 +82,33 @@ class Link(Generic[T]):
     def connection_lost(self, exit: Exit, /) -> None:  # noqa: A002
         """Take note that the server is gone."""
         if not self.lost.done():
+            if self._reason:
+                exit = replace(exit, reason=self._reason)  # noqa: A001
             self.lost.set_result(exit)
+            if not self._ending.done():
+                self._ending.set_result(None)
             self._on_lost(self, exit)
 
     async def aclose(self) -> Exit | None:
         """End the server in good order, or else by force. Bounded; idempotent."""
         return None if self._transport is None else await self._transport.aclose()
+
+    def kill(self, reason: str) -> None:
+        """End the server at once. ``reason`` is told as the cause of its end."""
+        if self.alive:
+            self._reason = reason
+            self.transport.kill()
+
+    def retire(self, reason: str) -> None:
+        """Let whoever waits for the end bring it about, in good order. ``reason`` is told as its cause."""
+        if self.alive and not self.is_retired:
+            self.is_retired = True
+            self._reason = reason
+            self._ending.set_result(None)
+
+    async def over(self) -> Exit:
+        """Wait until the server is gone: by itself, or by our hand once it was retired."""
+        await asyncio.shield(self._ending)
+        if not self.lost.done():
+            await self.aclose()
+        return await asyncio.shield(self.lost)

@@ -35,7 +35,7 @@ class Outbox:
         self._sock = sock
         self._loop = loop
         self._pieces: deque[memoryview] = deque()
-        self._unsent = 0
+        self.unsent = 0  # bytes accepted and not yet taken by the system
         self._sent_one = False  # since we last heard from the far side
         self._flush_due = False  # at the end of this loop iteration
         self._stalled = False  # until the system says that there is room
@@ -43,24 +43,19 @@ class Outbox:
         self._closed = False
         self._waiters: set[asyncio.Future[None]] = set()
 
-    @property
-    def unsent(self) -> int:
-        """Bytes accepted and not yet taken by the system."""
-        return self._unsent
-
     def write(self, data: bytes) -> None:
         """Send ``data`` after everything before it; dropped once the box is finishing or closed."""
         if self._finishing or not data:
             return
         if self._flush_due or self._stalled:
             self._pieces.append(memoryview(data))
-            self._unsent += len(data)
+            self.unsent += len(data)
             return
         if self._sent_one:
             self._flush_due = True
             self._loop.call_soon(self._flush_rest)
             self._pieces.append(memoryview(data))
-            self._unsent += len(data)
+            self.unsent += len(data)
             return
         self._sent_one = True
         try:
@@ -72,7 +67,7 @@ class Outbox:
             taken = 0
         if taken < len(data):
             self._pieces.append(memoryview(data)[taken:])
-            self._unsent += len(data) - taken
+            self.unsent += len(data) - taken
             self._stall(stalled=True)
 
     def heard(self) -> None:
@@ -81,7 +76,7 @@ class Outbox:
 
     async def drain(self) -> None:
         """Wait until less than ``LOW_WATER`` is unsent, or nothing can be sent any more."""
-        if self._unsent < LOW_WATER:
+        if self.unsent < LOW_WATER:
             return
         waiter = self._loop.create_future()
         self._waiters.add(waiter)
@@ -101,7 +96,7 @@ class Outbox:
         self._finishing = True
         self._stall(stalled=False)
         self._pieces.clear()
-        self._sent(self._unsent)
+        self._sent(self.unsent)
 
     def close(self) -> None:
         """End the stream now; what is unsent is dropped."""
@@ -149,8 +144,8 @@ class Outbox:
         self._stalled = stalled
 
     def _sent(self, count: int) -> None:
-        self._unsent -= count
-        if self._unsent < LOW_WATER:
+        self.unsent -= count
+        if self.unsent < LOW_WATER:
             for waiter in self._waiters:
                 if not waiter.done():
                     waiter.set_result(None)

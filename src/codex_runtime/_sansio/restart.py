@@ -26,7 +26,7 @@ class Exit(Struct, frozen=True):
 
     ``code`` is its exit status, ``signal`` the number of the signal that ended it; both are ``None`` when nobody could
     tell (another part of the program reaped the child, or the link was a socket). ``stderr_tail`` holds the last bytes
-    that it wrote to stderr. ``reason`` is a phrase of ours for an end that has neither: of a socket, never of a process.
+    that it wrote to stderr. ``reason`` is a phrase of ours: for an end that has neither, or that the watchdog brought about.
     """
 
     code: int | None = None
@@ -41,6 +41,8 @@ class Exit(Struct, frozen=True):
 
     def describe(self) -> str:
         """One phrase for a person: ``exit status 3``, ``killed by SIGKILL``, ``the connection broke``."""
+        if self.reason:
+            return self.reason
         if self.signal is not None:
             try:
                 name = signals.Signals(self.signal).name
@@ -49,7 +51,7 @@ class Exit(Struct, frozen=True):
             return f"killed by {name}"
         if self.code is not None:
             return f"exit status {self.code}"
-        return self.reason or "exit status unknown"
+        return "exit status unknown"
 
 
 class RestartPolicy(Struct, frozen=True, kw_only=True):

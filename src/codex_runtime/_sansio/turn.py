@@ -21,7 +21,7 @@ from codex_runtime._sansio.turn_items import mapping, number, seconds, text, tur
 from codex_runtime._sansio.turn_result import TokenCounts, TurnFault, TurnResult, TurnStatus
 from codex_runtime.errors import LocalProtocolError
 
-__all__ = ["TurnEvent", "TurnFault", "TurnReducer", "TurnResult", "TurnStatus"]
+__all__ = ["TO_ALL", "TurnEvent", "TurnFault", "TurnReducer", "TurnResult", "TurnStatus"]
 
 # Messages that may come between asking for a turn and learning its id. A handful is normal; all events of a running turn
 # come here when the request steers that turn instead of starting one.
@@ -43,7 +43,7 @@ _STATUSES: dict[str, TurnStatus] = {
 }
 
 # What is said to everybody names no thread.
-_TO_ALL = frozenset({"warning", "configWarning", "deprecationNotice"})
+TO_ALL = frozenset({"warning", "configWarning", "deprecationNotice"})
 
 
 class TurnReducer:
@@ -112,7 +112,7 @@ class TurnReducer:
         params, method = envelope.shallow, envelope.method
         if method is None or envelope.rpc_id is not UNSET:
             return NOTHING
-        if params.thread_id != self.thread_id and (params.thread_id is not None or method not in _TO_ALL):
+        if params.thread_id != self.thread_id and (params.thread_id is not None or method not in TO_ALL):
             return NOTHING
         if self._turn_id is None or self._result is not None:
             return self._set_aside(envelope)

@@ -269,7 +269,8 @@ def _say(failure: Failure) -> int:
 
 
 def _plain(error: object) -> str:
-    return cast("str", cast("Any", error).format_message()).rstrip(".")
+    # Some versions of typer let the class of the error behind it show.
+    return cast("str", cast("Any", error).format_message()).rstrip(".").replace(": Value error, ", ": ")
 
 
 def _prompt(text: str) -> str:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shlex
+import shutil
 import signal
 import sys
 import tempfile
@@ -15,6 +17,7 @@ import time
 import uuid
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.rule import Rule
@@ -39,6 +42,7 @@ if TYPE_CHECKING:
 
 __all__ = ["run_demo"]
 
+NAME = "codex-runtime"
 # How long the question of the demo waits: for a person, and where there is none.
 PATIENCE, IMPATIENCE = 60.0, 3.0
 RESTART_LIMIT = 20.0
@@ -189,6 +193,7 @@ class _Demo:
     ) -> TurnResult:
         """Run a turn and show it; the app server of ``victim`` is killed as soon as a command runs."""
         self._screen.paragraph(prompt, "bold cyan", mark="> ", mark_style="bold cyan")
+        self._screen.status("starting the turn")
         view = TurnView(self._screen, cwd=str(self._stage.workspace), in_full=True)
         async with session.stream(prompt, sandbox=sandbox) as turn:
             async for event in turn:
@@ -259,9 +264,15 @@ class _Demo:
         self._screen.show(Rule(Text("Summary", "bold"), align="left", style="dim"))
         self._screen.show(table)
         self._screen.line()
-        self._screen.paragraph(
-            'Next, with your own login: codex-runtime doctor, codex-runtime run "..."', "dim", mark=""
-        )
+        name = program(sys.argv[0], os.environ.get("PATH"))
+        self._screen.paragraph(f'Next, with your own login: {name} doctor, {name} run "..."', "dim", mark="")
+
+
+def program(called: str, path: str | None) -> str:
+    """How this command is to be called again, which is not always where PATH leads."""
+    if Path(called).name != NAME or shutil.which(NAME, path=path) is not None:
+        return NAME
+    return shlex.quote(called)
 
 
 def _kill(pid: int | None) -> None:

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
-from codex_runtime._sansio.display import visible
+from codex_runtime._sansio.display import one_line, visible
 from codex_runtime.cli._exits import ExitCode, Failure, failure_of
 from codex_runtime.cli._jsonl import JsonLines, result_record
 from codex_runtime.cli._questions import Answer, Answerer, Keyboard, keyboard
@@ -177,7 +177,8 @@ class _Run:
             )
         if self._screen is not None:
             words = [f"codex {version}", *([request.model] if request.model else []), request.sandbox, session.cwd]
-            self._screen.line(" · ".join(words), "dim", crop=True)
+            self._screen.line(one_line(" · ".join(words)), "dim", crop=True)
+            self._screen.status("starting the turn")
 
     async def _turn(self, session: Session, keys: Keyboard | None, signals: Signals) -> None:
         request = self._request

@@ -71,6 +71,8 @@ class TurnOptions(TypedDict, total=False):
     approvals: Approvals
     approval_policy: ApprovalPolicy | None
     deadline: float | None
+    idle_deadline: float | None
+    first_event_deadline: float | None
     output_schema: Mapping[str, JsonValue] | None
     hooks: tuple[AnyHook, ...]
 
@@ -95,6 +97,9 @@ class RunProfile(Struct, frozen=True, kw_only=True):
     - ``approval_policy``: when the agent asks at all. ``None`` means ``"never"`` if nobody answers, else ``"on-request"``;
       with hooks that judge the use of tools it means ``"untrusted"``, which asks before all but known harmless commands.
     - ``deadline``: seconds for a whole turn, after which it is interrupted; ``None`` is for ever.
+    - ``idle_deadline``: seconds without a sign of the agent's work, after which the turn is interrupted as well. A command
+      that prints nothing is silent too; while an approval waits for its answer, no time passes. ``None`` is for ever.
+    - ``first_event_deadline``: likewise for the first such sign, counted from the call; ``None`` is for ever.
     - ``output_schema``: a JSON schema that the final answer must follow.
     - ``hooks``: see :mod:`codex_runtime.hooks`. Those of a session or a turn come after those of before, and replace none.
     - ``base_instructions``, ``developer_instructions``, ``settings`` (dotted keys of codex's own configuration),
@@ -111,6 +116,8 @@ class RunProfile(Struct, frozen=True, kw_only=True):
     approvals: Approvals = "decline"
     approval_policy: ApprovalPolicy | None = None
     deadline: float | None = 600.0
+    idle_deadline: float | None = None
+    first_event_deadline: float | None = None
     output_schema: Mapping[str, JsonValue] | None = None
     hooks: tuple[AnyHook, ...] = ()
     base_instructions: str | None = None
@@ -126,8 +133,10 @@ class RunProfile(Struct, frozen=True, kw_only=True):
             approval_policy=self.approval_policy,
             allow_full_access=self.allow_full_access,
         )
-        if self.deadline is not None and not (math.isfinite(self.deadline) and self.deadline > 0):
-            raise ConfigError("deadline", "must be a finite number of seconds above 0, or None")
+        for name in ("deadline", "idle_deadline", "first_event_deadline"):
+            seconds = getattr(self, name)
+            if seconds is not None and not (math.isfinite(seconds) and seconds > 0):
+                raise ConfigError(name, "must be a finite number of seconds above 0, or None")
         if isinstance(self.approvals, str) and self.approvals not in ("decline", "accept", "stream"):
             raise ConfigError("approvals", f"{self.approvals!r} is not 'decline', 'accept', 'stream' or a function")
         if self._has_tool_hooks and self.approval_policy == "never":

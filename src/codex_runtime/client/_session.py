@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from codex_runtime._sansio.turn_result import TurnResult
     from codex_runtime.hooks._run import Operation
     from codex_runtime.runtime import Runtime
-    from codex_runtime.runtime._runtime import Request
+    from codex_runtime.runtime._reattach import Request
 
 __all__ = ["Session", "thread_of"]
 
@@ -74,7 +74,8 @@ class Session:
         self._operation = operation or self._watch.operation(profile, cwd, self.thread_id)
         self._stand_in = stand_in or StandIn(runtime, self._watch.guarded(profile.approvals, self._operation))
         self._stand_in.follow(self.thread_id)
-        runtime.on_restart(self, self._reattach)
+        # A thread that was never written down ends with its server.
+        runtime.on_restart(self, self._reattach, is_frail=profile.ephemeral)
 
     async def __aenter__(self) -> Self:
         """Use it as a block that closes it."""
@@ -202,6 +203,8 @@ class Session:
             # Those of the turn itself ask its guard first; these are for what comes when it is lost.
             approvals=self._watch.guarded(plan.profile.approvals, plan.operation),
             deadline=plan.profile.deadline,
+            idle_deadline=plan.profile.idle_deadline,
+            first_event_deadline=plan.profile.first_event_deadline,
             keep_events=keep_events,
             guard=guard,
         )

@@ -16,6 +16,7 @@ from codex_runtime._sansio.turn_buffer import TurnBuffer
 from codex_runtime._sansio.turn_events import ApprovalRequested, TurnCompleted, TurnEvent
 from codex_runtime._sansio.turn_result import TurnFault, TurnResult
 from codex_runtime.client._approvals import answer
+from codex_runtime.client._limits import Limits
 from codex_runtime.errors import (
     CodexError,
     ConnectionLostError,
@@ -32,7 +33,6 @@ from codex_runtime.errors import (
 from codex_runtime.runtime import Ticket
 
 if TYPE_CHECKING:
-    from codex_runtime._io.clock import Cancellable
     from codex_runtime._sansio.envelope import Envelope, JsonValue
     from codex_runtime._sansio.hooks import HookReport
     from codex_runtime.client._guard import TurnGuard
@@ -64,6 +64,8 @@ class Turn:
         *,
         approvals: Approvals,
         deadline: float | None,
+        idle_deadline: float | None = None,
+        first_event_deadline: float | None = None,
         keep_events: bool = True,
         guard: TurnGuard | None = None,
     ) -> None:
@@ -72,7 +74,14 @@ class Turn:
         self._clock = session.runtime.clock
         self._params = params
         self.approvals = approvals
-        self._deadline = deadline
+        self._limits = Limits(
+            self._clock,
+            whole=deadline,
+            first_event=first_event_deadline,
+            idle=idle_deadline,
+            is_asking=self._is_asking,
+            expire=self._expire,
+        )
         self._keep_events = keep_events
         self._reducer = TurnReducer(session.thread_id)
         self._buffer: TurnBuffer[Event] = TurnBuffer()
@@ -81,7 +90,6 @@ class Turn:
         self._lost: ConnectionLostError | None = None
         self._asking: asyncio.Task[None] | None = None
         self._timeout: asyncio.Task[None] | None = None
-        self._timer: Cancellable | None = None
         self._stop_listening: Callable[[], None] | None = None
         self._is_taken_for_remark = False
         self._given_up = False
@@ -137,8 +145,7 @@ class Turn:
 
     async def _enter(self) -> Self:
         self._session.begin(self)
-        if self._deadline is not None:
-            self._timer = self._clock.call_at(self._clock.monotonic() + self._deadline, self._expire)
+        self._limits.start()
         # A task of its own, so that a cancelled caller can still learn which turn it has to interrupt.
         self._asking = asyncio.get_running_loop().create_task(self._ask(), name="start a turn")
         try:
@@ -222,6 +229,8 @@ class Turn:
         """Fold a message of the thread."""
         if events := self._reducer.apply(envelope):
             self._push(events)
+            if self._limits.needs_events:
+                self._limits.note(events)
             if self._guard is not None:
                 self._guard.note(events, self.turn_id)
 
@@ -371,6 +380,9 @@ class Turn:
             request.cancel()
         return True
 
+    def _is_asking(self) -> bool:
+        return any(ticket.thread_id == self.thread_id for ticket in self._runtime.tickets)
+
     def _expire(self) -> None:
         if not self.is_over:
             self._reducer.interrupted_as = "timed_out"
@@ -387,8 +399,7 @@ class Turn:
     async def _close(self) -> None:
         """Let go of everything."""
         self._give_up()
-        if self._timer is not None:
-            self._timer.cancel()
+        self._limits.stop()
         if self._stop_listening is not None:
             self._stop_listening()
         self._session.end(self)
@@ -412,7 +423,8 @@ class Turn:
         for event in events:
             if self._keep_events:
                 self._buffer.push(event)
-            if event.__class__ is TurnCompleted:
+            if isinstance(event, TurnCompleted):
+                self._runtime.note_turn(event.result.status, event.result.duration or 0.0)
                 _wake(self._over)
         waiters, self._waiters = self._waiters, []
         for waiter in waiters:
@@ -429,7 +441,7 @@ class Turn:
             case "failed":
                 raise TurnFailedError(str(result.error or "the turn failed"), result)
             case "timed_out":
-                raise TurnTimeoutError(f"the turn did not end within {self._deadline:g} s", result)
+                raise TurnTimeoutError(self._limits.passed, result)
             case "lost":
                 raise TurnLostError(f"the turn was lost: {self._lost}", result) from self._lost
             case _:

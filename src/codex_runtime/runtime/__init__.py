@@ -12,17 +12,21 @@ from codex_runtime._io.transport import Launcher, Receiver, Transport
 from codex_runtime._sansio.envelope import Direction, Envelope, Fault, JsonValue, Kind
 from codex_runtime._sansio.projection import Connection, RuntimeState, StateLimits
 from codex_runtime._sansio.restart import Exit, RestartPolicy
+from codex_runtime._sansio.watchdog import WatchdogPolicy
 from codex_runtime.runtime._dispatch import ThreadListener
-from codex_runtime.runtime._runtime import Runtime, ServerInfo
+from codex_runtime.runtime._life import ServerInfo
+from codex_runtime.runtime._runtime import Runtime
 from codex_runtime.runtime._server_requests import Outcome, Ticket
 from codex_runtime.runtime.config import Restarted, RuntimeConfig, ServerRequestHandler
-from codex_runtime.runtime.metrics import Metrics, SinkMetrics
+from codex_runtime.runtime.metrics import BOUNDS, Durations, Metrics, SinkMetrics
 from codex_runtime.runtime.sinks import Damage, EventSink, JsonlSink, read_jsonl
 
 __all__ = [
+    "BOUNDS",
     "Connection",
     "Damage",
     "Direction",
+    "Durations",
     "Envelope",
     "EventSink",
     "Exit",
@@ -52,5 +56,6 @@ __all__ = [
     "Ticket",
     "TokenFile",
     "Transport",
+    "WatchdogPolicy",
     "read_jsonl",
 ]

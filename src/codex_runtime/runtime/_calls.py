@@ -8,13 +8,20 @@ comes first settles it: the answer, the deadline, the loss of the server, or the
 from __future__ import annotations
 
 import asyncio
+import random
 from collections import deque
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
+import msgspec
+from msgspec import Struct
+
+from codex_runtime._sansio.envelope import JsonValue, loads
 from codex_runtime._sansio.peer import refusal_of
 from codex_runtime.errors import (
     CodexError,
+    ConfigError,
+    LocalProtocolError,
     OverloadedError,
     RemoteProtocolError,
     RequestFailedError,
@@ -22,38 +29,40 @@ from codex_runtime.errors import (
 )
 
 if TYPE_CHECKING:
-    from codex_runtime._io.clock import Cancellable, Clock
+    from codex_runtime._io.clock import Clock
+    from codex_runtime._io.deadlines import Deadline, Deadlines
     from codex_runtime._io.link import Link
     from codex_runtime._sansio.envelope import Envelope
     from codex_runtime.runtime.metrics import Counters
 
-__all__ = ["Call", "Calls", "outcome_of"]
+__all__ = ["NOT_OPEN", "Call", "Calls", "outcome_of"]
 
+NOT_OPEN = "the runtime is not open: use it as `async with Runtime(...)`"
 # The code of the real server for "no room", which it sends without doing anything.
 OVERLOADED = -32001
 # Above this many unread bytes in our own buffer a call waits in line rather than grow it.
 MAX_UNSENT = 1024 * 1024
+# The first pause before an overloaded request is tried again, in seconds; it doubles each time.
+OVERLOAD_PAUSE = 0.05
 
 CallKind: TypeAlias = Literal["greeting", "request", "notification"]
 
 
-class Call:
+class Call(Struct, eq=False):
     """One request or notification on its way. ``future`` gets the response, or ``None`` once a notification is out.
 
     ``at_once`` gets the response too, inside the dispatch, before anything that follows it is looked at.
     """
 
-    __slots__ = ("at_once", "future", "kind", "link", "method", "params", "request_id", "timer")
-
-    def __init__(self, kind: CallKind, method: str, params: object, future: asyncio.Future[Envelope | None]) -> None:
-        self.kind = kind
-        self.method = method
-        self.params = params
-        self.future = future
-        self.link: Link[Call] | None = None
-        self.request_id = 0
-        self.timer: Cancellable | None = None
-        self.at_once: Callable[[Envelope], None] | None = None
+    kind: CallKind
+    method: str
+    params: object
+    seconds: float
+    future: asyncio.Future[Envelope | None]
+    at_once: Callable[[Envelope], None] | None
+    link: Link[Call] | None = None  # while it is in flight
+    request_id: int = 0
+    deadline: Deadline | None = None
 
 
 class Calls:
@@ -64,15 +73,26 @@ class Calls:
     """
 
     def __init__(
-        self, *, clock: Clock, counters: Counters, max_in_flight: int, write: Callable[[Link[Call], bytes], None]
+        self,
+        *,
+        clock: Clock,
+        deadlines: Deadlines,
+        counters: Counters,
+        deadline: float,
+        max_in_flight: int,
+        overload_retries: int,
+        write: Callable[[Link[Call], bytes], None],
     ) -> None:
         self._clock = clock
+        self._deadlines = deadlines
         self._counters = counters
+        self._deadline = deadline
         self._max_in_flight = max_in_flight
+        self._overload_retries = overload_retries
         self._write = write
         self._line: deque[Call] = deque()
         self._drain: asyncio.Task[None] | None = None
-        self._closed: Callable[[], CodexError] | None = None
+        self._closed: Callable[[], CodexError] | None = lambda: LocalProtocolError(NOT_OPEN)
         self.link: Link[Call] | None = None
         self.in_flight = 0
 
@@ -80,6 +100,60 @@ class Calls:
     def queued(self) -> int:
         """How many wait in line."""
         return len(self._line)
+
+    def open(self) -> None:
+        """Take calls from now on."""
+        self._closed = None
+
+    async def request(
+        self,
+        method: str,
+        params: object,
+        *,
+        deadline: float | None = None,
+        on: Link[Call] | None = None,
+        at_once: Callable[[Envelope], None] | None = None,
+    ) -> Envelope:
+        """Carry a request through, again and again if the server is overloaded. Returns a response that holds a result.
+
+        Raises :class:`RequestFailedError`, :class:`RemoteProtocolError` and what :meth:`run` raises.
+        """
+        total = seconds = self._seconds(deadline)
+        began = self._clock.monotonic()
+        until = began + seconds
+        for attempt in range(self._overload_retries + 1):
+            try:
+                response = await self.run("request", method, params, seconds, on=on, at_once=at_once)
+                if response is not None:
+                    self._counters.request_times.add(method, response.stamp.monotonic - began)
+                return outcome_of(method, response)
+            except RequestTimeoutError:
+                self._counters.requests_failed += 1
+                raise RequestTimeoutError(method, total) from None
+            except OverloadedError:
+                pause = OVERLOAD_PAUSE * 2**attempt * (0.5 + random.random())  # noqa: S311  # spreads retries; not a secret
+                seconds = until - self._clock.monotonic() - pause
+                if attempt == self._overload_retries or seconds <= 0:
+                    self._counters.requests_failed += 1
+                    raise
+                self._counters.overload_retries += 1
+                await self._clock.sleep_until(self._clock.monotonic() + pause)
+            except CodexError:
+                self._counters.requests_failed += 1
+                raise
+        raise AssertionError("unreachable")  # pragma: no cover
+
+    async def notify(self, method: str, params: object, *, deadline: float | None = None) -> None:
+        """Carry a notification to where it is on its way."""
+        await self.run("notification", method, params, self._seconds(deadline))
+
+    def decoded(self, method: str, envelope: Envelope) -> JsonValue:
+        """Return the result that a response holds. Raises :class:`RemoteProtocolError`."""
+        try:
+            return loads(bytes(envelope.result)) if bytes(envelope.result) else None
+        except (ValueError, RecursionError, msgspec.MsgspecError):
+            self._counters.requests_failed += 1
+            raise RemoteProtocolError(f"{method}: the result cannot be decoded") from None
 
     async def run(
         self,
@@ -91,15 +165,14 @@ class Calls:
         on: Link[Call] | None = None,
         at_once: Callable[[Envelope], None] | None = None,
     ) -> Envelope | None:
-        """Carry one call through. ``on`` names a link that is not ready for everyone yet, and skips the line.
+        """Carry one call through. A notification has no response. ``on`` names a link that is not ready for everyone yet, and skips the line.
 
         Raises :class:`RequestTimeoutError`, :class:`~codex_runtime.errors.ConnectionLostError` or :class:`LocalProtocolError`.
         """
         if self._closed is not None:
             raise self._closed()
-        call = Call(kind, method, params, asyncio.get_running_loop().create_future())
-        call.at_once = at_once
-        call.timer = self._clock.call_at(self._clock.monotonic() + seconds, self._expire, call, seconds)
+        call = Call(kind, method, params, seconds, asyncio.get_running_loop().create_future(), at_once)
+        call.deadline = self._deadlines.add(self._clock.monotonic() + seconds, self._expire, call)
         try:
             if on is not None:
                 self._send(call, on)
@@ -108,8 +181,9 @@ class Calls:
                 self.pump()
             return await call.future
         finally:
-            call.timer.cancel()
-            self._forget(call)
+            # An answered call is not in flight any more, and nothing is left to be done.
+            if call.deadline is not None:
+                self._forget(call)
 
     def pump(self) -> None:
         """Send what can be sent, in order."""
@@ -130,6 +204,9 @@ class Calls:
         for call, envelope in answered:
             if not call.future.done():
                 call.future.set_result(envelope)
+            self._land(call)
+        if self._line:
+            self.pump()
 
     def fail(self, orphans: Iterable[Call], error: Callable[[], CodexError]) -> None:
         """Fail the calls that a lost link leaves behind, each with an error of its own."""
@@ -137,6 +214,7 @@ class Calls:
             if not call.future.done():
                 self._counters.requests_lost += 1
                 call.future.set_exception(error())
+            self._land(call)
 
     def close(self, error: Callable[[], CodexError]) -> None:
         """Fail everything in line and all that would still come."""
@@ -161,19 +239,35 @@ class Calls:
         self._counters.requests += 1
         self._write(link, data)
 
-    def _expire(self, call: Call, seconds: float) -> None:
+    def _expire(self, call: Call) -> None:
         if not call.future.done():
             self._counters.requests_timed_out += 1
-            call.future.set_exception(RequestTimeoutError(call.method, seconds))
+            call.future.set_exception(RequestTimeoutError(call.method, call.seconds))
+
+    def _seconds(self, deadline: float | None) -> float:
+        seconds = self._deadline if deadline is None else deadline
+        if not seconds > 0:
+            raise ConfigError("deadline", "must be a number of seconds above 0")
+        return seconds
+
+    def _land(self, call: Call) -> None:
+        """Take note that a call is not in flight, nor in line, and has no deadline to fear."""
+        if call.link is not None:
+            call.link = None
+            self.in_flight -= 1
+        if call.deadline is not None:
+            call.deadline.cancel()
+            call.deadline = None
 
     def _forget(self, call: Call) -> None:
-        if call.link is not None:
-            call.link.peer.abandon(call.request_id)
-            self.in_flight -= 1
-            if self._line:
-                self.pump()
+        """Let go of a call that nobody answered, or nobody waits for."""
+        if (link := call.link) is not None:
+            link.peer.abandon(call.request_id)
         elif call in self._line:
             self._line.remove(call)
+        self._land(call)
+        if self._line:
+            self.pump()
 
     def _wait_for_room(self, link: Link[Call]) -> None:
         if self._drain is None or self._drain.done():
@@ -190,8 +284,10 @@ class Calls:
             await asyncio.wait([self._drain])
 
 
-def outcome_of(method: str, envelope: Envelope) -> Envelope:
+def outcome_of(method: str, envelope: Envelope | None) -> Envelope:
     """Return a response that holds a result, or raise what it holds instead."""
+    if envelope is None:
+        raise AssertionError("a request always has a response")
     if envelope.fault is not None:
         problem = "is longer than the line limit" if envelope.fault.reason == "too_long" else "is not JSON"
         raise RemoteProtocolError(f"{method}: the answer {problem} ({envelope.fault.size} bytes)")

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
 
 from codex_runtime._sansio.envelope import Envelope, Stamp, stamp_outbound
+from codex_runtime._sansio.turn import TO_ALL
 
 if TYPE_CHECKING:
     from codex_runtime._io.clock import Clock
@@ -75,6 +76,11 @@ class Dispatch:
         """Follow a thread. Returns the function that ends it."""
         return _enter(self._listeners, thread_id, listener)
 
+    @property
+    def is_followed(self) -> bool:
+        """True while somebody follows a thread."""
+        return bool(self._listeners)
+
     def take(self, thread_id: str, taker: Taker) -> Callable[[], None]:
         """Be offered a thread's server requests that no listener takes. Returns the function that ends it."""
         return _enter(self._takers, thread_id, taker)
@@ -90,8 +96,9 @@ class Dispatch:
         stamp = Stamp(link.generation, self._wall(), self._monotonic())
         self._accept(link, link.peer.finish(self._next_seq, stamp), 0)
 
-    def sent(self, link: Link[Call], line: bytes) -> None:
-        """Take note of a line that was written, for those who want to see both directions."""
+    def write(self, link: Link[Call], line: bytes) -> None:
+        """Write a line to a link, and take note of it for those who want to see both directions."""
+        link.write(line)
         self._counters.bytes_out += len(line)
         if self._fanout.wants_outbound:
             stamp = Stamp(link.generation, self._wall(), self._monotonic(), "outbound")
@@ -130,7 +137,7 @@ class Dispatch:
             thread_id = asked.thread_id or ""
             listeners = [listener.ticket for listener in self._listeners.get(thread_id, ())]
             self._desk.open(link, asked, (*listeners, *self._takers.get(thread_id, ())))
-        if envelopes and len(self._desk):
+        if envelopes and self._desk.waiting:
             self._desk.observe(envelopes)
         if received.answered:
             self._settle(received.answered)
@@ -139,12 +146,18 @@ class Dispatch:
         get = self._listeners.get
         for envelope in envelopes:
             thread_id = envelope.shallow.thread_id
-            if thread_id is not None and (listeners := get(thread_id)) is not None:
-                for listener in listeners:
-                    try:
-                        listener.envelope(envelope)
-                    except Exception:  # noqa: BLE001  # a guest's fault stays the guest's
-                        self._counters.guest_errors += 1
+            if thread_id is not None:
+                if (listeners := get(thread_id)) is None:
+                    continue
+            elif envelope.method in TO_ALL:
+                listeners = tuple(listener for others in self._listeners.values() for listener in others)
+            else:
+                continue
+            for listener in listeners:
+                try:
+                    listener.envelope(envelope)
+                except Exception:  # noqa: BLE001  # a guest's fault stays the guest's
+                    self._counters.guest_errors += 1
 
     def _guarded(self, call: Callable[[T], None], value: T) -> None:
         try:

@@ -151,7 +151,7 @@ class Desk:
         self._deadline = deadline
         self._deadlines = deadlines
         self._capacity = capacity
-        self._open: dict[str, tuple[Ticket, Cancellable]] = {}
+        self.waiting: dict[str, tuple[Ticket, Cancellable]] = {}
         self._handlers: dict[str, asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._queues: list[_Queue] = []
@@ -160,16 +160,16 @@ class Desk:
 
     def __len__(self) -> int:
         """How many wait for an answer."""
-        return len(self._open)
+        return len(self.waiting)
 
     def tickets(self) -> tuple[Ticket, ...]:
         """Those that wait, oldest first."""
-        return tuple(ticket for ticket, _ in self._open.values())
+        return tuple(ticket for ticket, _ in self.waiting.values())
 
     def ticket(self, ticket_id: str) -> Ticket:
         """Find an open ticket by its id. Raises :class:`ServerRequestNotFoundError`."""
         try:
-            return self._open[ticket_id][0]
+            return self.waiting[ticket_id][0]
         except KeyError:
             raise ServerRequestNotFoundError(f"no open server request has the id {ticket_id!r}") from None
 
@@ -183,12 +183,12 @@ class Desk:
         deadline = self._clock.monotonic() + self._deadlines.get(method, self._deadline)
         ticket = Ticket(self, link, envelope, deadline)
         timer = self._clock.call_at(deadline, self._expire, ticket)
-        self._open[ticket.id] = (ticket, timer)
+        self.waiting[ticket.id] = (ticket, timer)
         if self._board is not None:
             self._board.opened(ticket)
         if method not in rules.KNOWN:
             ticket.decline("unknown to this version")
-        elif len(self._open) > self._capacity:
+        elif len(self.waiting) > self._capacity:
             ticket.decline("too many server requests are open")
         elif not self._offer(ticket, takers):
             ticket.decline("nobody is there to answer")
@@ -203,8 +203,10 @@ class Desk:
 
     def closed(self, ticket: Ticket) -> None:
         """Forget a settled ticket and stop whoever still works on it."""
-        self._counters.settled[cast("str", ticket.outcome)] += 1
-        _, timer = self._open.pop(ticket.id)
+        outcome = cast("str", ticket.outcome)
+        self._counters.settled[outcome] += 1
+        self._counters.settle_times.add(outcome, max(0.0, self._clock.monotonic() - ticket.envelope.stamp.monotonic))
+        _, timer = self.waiting.pop(ticket.id)
         timer.cancel()
         task = self._handlers.pop(ticket.id, None)
         if task is not None and task is not asyncio.current_task():

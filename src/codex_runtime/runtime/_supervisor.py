@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from codex_runtime._io.clock import time_limit
 from codex_runtime._io.link import Link
-from codex_runtime._sansio.restart import Exit, GiveUp, RestartHistory, RestartPolicy, decide
+from codex_runtime._sansio.restart import Exit, GiveUp, Restart, RestartHistory, RestartPolicy, decide
 from codex_runtime.errors import CodexError, HandshakeError, RuntimeDeadError, StartError
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ class Supervisor:
                 self._steps.ready(link, previous)
                 if not started.done():
                     started.set_result(None)
-                ended = await asyncio.shield(link.lost)
+                ended = await link.over()
                 cause = ended.describe()
             except StartError as error:
                 if not started.done():
@@ -114,14 +114,8 @@ class Supervisor:
                 # Also when the task is cancelled: the server is gone before this task is.
                 await link.aclose()
             now = self._clock.monotonic()
-            verdict = decide(
-                self._policy,
-                history,
-                clean=ready_at is not None and ended.clean,
-                uptime=0.0 if ready_at is None else now - ready_at,
-                now=now,
-                chance=random.random(),  # noqa: S311  # spreads restarts; not a secret
-            )
+            # Replaced by us, it did not fail: neither the budget nor the back-off knows of it.
+            verdict = Restart(0.0, history) if link.is_retired else self._decide(ended, history, ready_at, now)
             if isinstance(verdict, GiveUp):
                 text = f"the app server ended ({cause}) and is not started again: {verdict.reason}"
                 self._steps.dead(RuntimeDeadError(text, generation=self._generation, exit=ended))
@@ -130,6 +124,16 @@ class Supervisor:
             self._steps.restarting(self._generation, cause)
             await self._clock.sleep_until(now + verdict.delay)
             self._generation, first_id = self._generation + 1, link.peer.next_id
+
+    def _decide(self, ended: Exit, history: RestartHistory, ready_at: float | None, now: float) -> Restart | GiveUp:
+        return decide(
+            self._policy,
+            history,
+            clean=ready_at is not None and ended.clean,
+            uptime=0.0 if ready_at is None else now - ready_at,
+            now=now,
+            chance=random.random(),  # noqa: S311  # spreads restarts; not a secret
+        )
 
     async def _start(self, link: Link[Call]) -> None:
         """Bring a server up to where everyone may use it. Raises :class:`StartError`."""

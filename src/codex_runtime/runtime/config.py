@@ -6,7 +6,7 @@ import math
 import os
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from msgspec import Struct, field
 
@@ -16,6 +16,7 @@ from codex_runtime._io.process import Graces
 from codex_runtime._sansio.framing import DEFAULT_LINE_LIMIT
 from codex_runtime._sansio.projection import StateLimits
 from codex_runtime._sansio.restart import RestartPolicy
+from codex_runtime._sansio.watchdog import WatchdogPolicy
 from codex_runtime.errors import ConfigError, RuntimeDeadError
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ class RuntimeConfig(Struct, frozen=True, kw_only=True):
     Sinks: ``sinks`` get every message in both directions; ``sink_grace`` bounds how long they may drain when the runtime is
     closed; ``on_sink_trouble`` is told when one is set aside and when one had losses at its end.
 
-    Life: ``restart``, ``graces``; ``on_restart`` and ``on_dead`` are plain functions, called on the loop.
+    Life: ``restart``, ``graces``; ``watchdog`` finds a server that lives and does not answer, ``None`` is none; ``on_restart`` and ``on_dead`` are plain functions, called on the loop.
     """
 
     binary: str | os.PathLike[str] | None = None
@@ -113,6 +114,7 @@ class RuntimeConfig(Struct, frozen=True, kw_only=True):
 
     restart: RestartPolicy = RestartPolicy()
     graces: Graces = Graces()
+    watchdog: WatchdogPolicy | None = WatchdogPolicy()
     on_restart: Callable[[Restarted], object] | None = None
     on_dead: Callable[[RuntimeDeadError], object] | None = None
     clock: Clock | None = None
@@ -124,6 +126,8 @@ class RuntimeConfig(Struct, frozen=True, kw_only=True):
         for name in ("client_name", "client_version"):
             if not getattr(self, name) or not getattr(self, name).isascii() or not getattr(self, name).isprintable():
                 raise ConfigError(name, "must be printable ASCII text; the server puts it into an HTTP header")
+        if not _are_texts([text for pair in self.env.items() for text in pair if text is not None]):
+            raise ConfigError("env", "must have text as names, and text or None as values")
         for key, value in self.env.items():
             if not key or "=" in key or "\0" in key or (value is not None and "\0" in value):
                 raise ConfigError("env", f"{key!r} is not a usable environment variable")
@@ -144,6 +148,8 @@ class RuntimeConfig(Struct, frozen=True, kw_only=True):
             for name in ("codex_home", "env", "cwd", "settings"):
                 if getattr(self, name):
                     raise ConfigError(name, "cannot be set for a server that already runs")
+            if self.watchdog is not None and self.watchdog.rss_limit is not None:
+                raise ConfigError("watchdog.rss_limit", "cannot be set for a server that we do not start")
         elif self.token is not None:
             raise ConfigError("token", "needs an address")
 
@@ -161,9 +167,14 @@ class RuntimeConfig(Struct, frozen=True, kw_only=True):
             if missing := [name for name in ("open", "write", "aclose", "overflow") if not hasattr(sink, name)]:
                 raise ConfigError("sinks", f"{type(sink).__name__} has no {missing[0]}; subclass EventSink")
 
-    def __rich_repr__(self) -> list[tuple[str, Any]]:
-        values = [(name, getattr(self, name)) for name in self.__struct_fields__]
-        return [(name, "***" if name == "token" and isinstance(value, str) else value) for name, value in values]
+    def __rich_repr__(self) -> list[tuple[str, object]]:
+        """Name every field, and show no secret: tokens and the values of variables and settings stay hidden."""
+        hidden: dict[str, object] = {
+            "token": "***" if isinstance(self.token, str) else self.token,
+            "env": dict.fromkeys(self.env, "***"),
+            "settings": dict.fromkeys(self.settings, "***"),
+        }
+        return [(name, hidden[name] if name in hidden else getattr(self, name)) for name in self.__struct_fields__]
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self.__rich_repr__())})"

@@ -5,13 +5,61 @@ Counting happens once per read or per call, never per event, on the loop's own t
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Mapping
 from types import MappingProxyType
 
 from msgspec import Struct, field
 
-__all__ = ["Counters", "Metrics", "SinkMetrics"]
+__all__ = ["BOUNDS", "Counters", "Durations", "Metrics", "SinkMetrics", "Times"]
+
+BOUNDS = (0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10.0, 60.0, 600.0)
+"""Upper bounds, in seconds, of the buckets of :class:`Durations`; the last bucket has none."""
+# Names of methods come from callers. So many are counted apart, the rest together.
+MAX_NAMES = 256
+REST = "other"
+
+
+class Durations(Struct, frozen=True):
+    """How long something took: how often it was measured, and the sum and the longest in seconds.
+
+    ``buckets[i]`` counts those of at most ``BOUNDS[i]`` seconds that fit no earlier bucket; the last one, the longer ones.
+    """
+
+    count: int
+    sum: float
+    max: float
+    buckets: tuple[int, ...]
+
+
+class Times:
+    """Durations by name, as they grow. Internal to the runtime."""
+
+    __slots__ = ("_cells",)
+
+    def __init__(self) -> None:
+        self._cells: dict[str, list[float]] = {}  # sum, longest, and the count of each bucket
+
+    def add(self, name: str, seconds: float) -> None:
+        """Count one more."""
+        cell = self._cells.get(name)
+        if cell is None:
+            if len(self._cells) >= MAX_NAMES:
+                name = REST
+            cell = self._cells.setdefault(name, [0.0] * (3 + len(BOUNDS)))
+        cell[0] += seconds
+        cell[1] = max(cell[1], seconds)
+        cell[2 + bisect_left(BOUNDS, seconds)] += 1
+
+    def snapshot(self) -> Mapping[str, Durations]:
+        """Return a copy that nobody can change."""
+        return MappingProxyType({name: _durations(*cell) for name, cell in self._cells.items()})
+
+
+def _durations(total: float, longest: float, *buckets: float) -> Durations:
+    counts = tuple(map(int, buckets))
+    return Durations(sum(counts), total, longest, counts)
 
 
 class Counters(Struct):
@@ -28,9 +76,13 @@ class Counters(Struct):
     requests_timed_out: int = 0
     requests_lost: int = 0
     overload_retries: int = 0
+    request_times: Times = field(default_factory=Times)
     restarts: Counter[str] = field(default_factory=Counter)
+    recycles: int = 0
     server_requests: int = 0
     settled: Counter[str] = field(default_factory=Counter)
+    settle_times: Times = field(default_factory=Times)
+    turns: Times = field(default_factory=Times)
     guest_errors: int = 0
 
 
@@ -58,14 +110,24 @@ class SinkMetrics(Struct, frozen=True, kw_only=True):
 class Metrics(Struct, frozen=True, kw_only=True):
     """What a runtime has done so far. Totals since it was opened, unless it says *now*.
 
-    ``uptime`` in seconds. ``restarts`` by cause (``"exit status 1"``, ``"killed by SIGKILL"``, …). ``settled`` counts
-    server requests by outcome (``accepted``, ``declined``, ``cancelled``, ``answered``, ``refused``, ``withdrawn``).
-    ``dropped`` are envelopes that lagging subscriptions lost, ``gaps`` how often they were told so. ``in_flight``,
-    ``queued``, ``open_server_requests``, ``subscriptions`` and ``unsent`` (bytes) are gauges. ``sinks`` has the figures of
-    each sink, in the order of the configuration.
+    ``uptime`` in seconds, ``generation_uptime`` likewise since the present app server was ready (0 while none is).
+    ``restarts`` by cause (``"exit status 1"``, ``"killed by SIGKILL"``, ``"killed: it stopped answering"``, …);
+    ``recycles`` counts servers that were replaced because of ``WatchdogPolicy.rss_limit``, which are no restarts.
+
+    ``request_times`` by method: from the call, all waiting included, to each answer of the server, refusals too. The
+    probes of the watchdog are in ``requests`` and not in there. ``turns`` by outcome (``completed``, ``failed``,
+    ``interrupted``, ``timed_out``, ``lost``): from their first to their last message.
+
+    ``settled`` counts server requests by outcome (``accepted``, ``declined``, ``cancelled``, ``answered``, ``refused``,
+    ``withdrawn``), ``settle_times`` tells how long each outcome took to come about. ``dropped`` are envelopes that
+    lagging subscriptions lost, ``gaps`` how often they were told so. ``in_flight``, ``queued``,
+    ``open_server_requests``, ``subscriptions``, ``unsent`` (bytes) and ``child_rss`` are gauges; the last is the resident
+    memory of the app server in bytes, ``None`` if nobody can tell. ``sinks`` has the figures of each sink, in the order
+    of the configuration.
     """
 
     uptime: float
+    generation_uptime: float
     generation: int
     messages: int
     bytes_in: int
@@ -78,9 +140,13 @@ class Metrics(Struct, frozen=True, kw_only=True):
     requests_timed_out: int
     requests_lost: int
     overload_retries: int
+    request_times: Mapping[str, Durations]
     restarts: Mapping[str, int]
+    recycles: int
     server_requests: int
     settled: Mapping[str, int]
+    settle_times: Mapping[str, Durations]
+    turns: Mapping[str, Durations]
     guest_errors: int
     dropped: int
     gaps: int
@@ -89,6 +155,7 @@ class Metrics(Struct, frozen=True, kw_only=True):
     open_server_requests: int
     subscriptions: int
     unsent: int
+    child_rss: int | None
     sinks: tuple[SinkMetrics, ...] = ()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, Unpack
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from codex_runtime._sansio.envelope import JsonValue
     from codex_runtime.client import Prompt, RunProfile, TurnResult
     from codex_runtime.client._prompt import PathLike
+    from codex_runtime.hooks import AnyHook, Decision
     from codex_runtime.runtime import Metrics, RuntimeConfig, RuntimeState
 
 __all__ = ["Client", "quick_run"]
@@ -35,10 +37,14 @@ class Client:
         *,
         profile: RunProfile | None = None,
         minimum_version: str | None = MINIMUM_VERSION,
+        hooks: Sequence[AnyHook] = (),
+        on_decision: Callable[[Decision], object] | None = None,
     ) -> None:
         self._portal = Portal()
         profile = profile_on_the_loop(profile, self._portal)
-        self._client = desk.Client(config, profile=profile, minimum_version=minimum_version)
+        self._client = desk.Client(
+            config, profile=profile, minimum_version=minimum_version, hooks=hooks, on_decision=on_decision
+        )
 
     def __enter__(self) -> Self:
         """Start the app server and check its version."""

@@ -78,16 +78,18 @@ class Portal:
             task.add_done_callback(lambda _: done.set())
             tasks.append(task)
 
-        with self._lock:
-            loop = self._require_loop()
-            loop.call_soon_threadsafe(begin)
-        try:
+        loop = None
+        try:  # from here on, for Ctrl-C comes between any two steps
+            with self._lock:
+                loop = self._require_loop()
+                loop.call_soon_threadsafe(begin)
             done.wait()
         except BaseException:
-            self._cancel(loop, tasks)
-            done.wait()
-            if not tasks[0].cancelled():
-                tasks[0].exception()  # seen, so that the loop does not complain of it
+            if loop is not None:
+                self._cancel(loop, tasks, done)
+                done.wait()
+                if tasks and not tasks[0].cancelled():
+                    tasks[0].exception()  # seen, so that the loop does not complain of it
             raise
         if tasks[0].cancelled():
             raise RuntimeClosedError("it was closed by another thread")
@@ -101,12 +103,17 @@ class Portal:
 
         return self.run(wrapped)
 
-    def _cancel(self, loop: asyncio.AbstractEventLoop, tasks: list[asyncio.Task[T]]) -> None:
+    def _cancel(self, loop: asyncio.AbstractEventLoop, tasks: list[asyncio.Task[T]], done: threading.Event) -> None:
         def cancel() -> None:
-            tasks[0].cancel()
+            if tasks:
+                tasks[0].cancel()
+            else:
+                done.set()  # the loop keeps the order: what has not begun by now never will
 
         with self._lock:
-            if not loop.is_closed():  # a loop that is being closed cancels everything itself
+            if loop.is_closed():
+                done.set()  # it has cancelled everything itself
+            else:
                 loop.call_soon_threadsafe(cancel)
 
     def _require_loop(self) -> asyncio.AbstractEventLoop:

@@ -16,6 +16,7 @@ from codex_runtime.sync._ticket import Ticket
 if TYPE_CHECKING:
     from codex_runtime import client as desk
     from codex_runtime.client import Prompt, RunProfile, TurnResult
+    from codex_runtime.hooks import HookReport
     from codex_runtime.sync._portal import Portal
 
 __all__ = ["Approvals", "Event", "Session", "Turn", "on_the_loop", "profile_on_the_loop"]
@@ -77,6 +78,11 @@ class Turn:
     def is_over(self) -> bool:
         """True once the turn has its result."""
         return self._turn.is_over
+
+    @property
+    def hook_report(self) -> HookReport | None:
+        """What went wrong with hooks so far; ``None`` without hooks."""
+        return self._turn.hook_report
 
     @property
     def result(self) -> TurnResult:
@@ -148,6 +154,11 @@ class Session:
         turn = self._session.turn
         return None if turn is None else Turn(turn, self._portal)
 
+    @property
+    def hook_report(self) -> HookReport | None:
+        """What went wrong with hooks in the last turn, or before it in the start of the session; ``None`` without."""
+        return self._session.hook_report
+
     def stream(self, prompt: Prompt, **options: Unpack[SyncTurnOptions]) -> Turn:
         """Prepare a turn, to be used as ``with session.stream(...) as turn``."""
         return Turn(self._portal.call(self._session.stream, prompt, **on_the_loop(options, self._portal)), self._portal)
@@ -175,12 +186,16 @@ def on_the_loop(options: SyncTurnOptions, portal: Portal) -> TurnOptions:
 
 def profile_on_the_loop(profile: RunProfile | None, portal: Portal) -> RunProfile | None:
     """Return the profile with a handler of approvals that runs on a thread; a coroutine function stays on the loop."""
-    if profile is None or isinstance(profile.approvals, str) or inspect.iscoroutinefunction(profile.approvals):
+    if profile is None or isinstance(profile.approvals, str):
         return profile
     return profile.changed(approvals=_answering(cast("Callable[[Ticket], object]", profile.approvals), portal))
 
 
 def _answering(handler: Callable[[Ticket], object], portal: Portal) -> Callable[[desk.Ticket], Awaitable[None]]:
+    if inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(type(handler).__call__):
+        # It was written for the loop, and takes the loop's own tickets.
+        return cast("Callable[[desk.Ticket], Awaitable[None]]", handler)
+
     async def answer(ticket: desk.Ticket) -> None:
         await on_a_thread(handler, Ticket(ticket, portal))
 
