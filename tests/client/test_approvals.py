@@ -193,7 +193,7 @@ async def test_what_is_asked_again_on_resumption_finds_somebody(moment: str) -> 
             fake.play(asking(params["threadId"], "of-somebody"))
         else:
             asyncio.get_running_loop().call_soon(fake.play, asking(params["threadId"], "of-somebody"))
-        return {"thread": {"id": params["threadId"]}}
+        return {"thread": {"id": params["threadId"], "cwd": "/"}}
 
     fake.on_request("thread/resume", resume)
     async with at_the_desk(fake) as client, await client.resume_session("T", approvals="accept"):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from codex_runtime import Client, ConfigError, RequestFailedError, RunProfile, RuntimeConfig, TurnFailedError
+from codex_runtime import Client, ConfigError, File, RequestFailedError, RunProfile, RuntimeConfig, TurnFailedError
 from codex_runtime.errors import (
     IncompatibleServerError,
     LocalProtocolError,
@@ -31,12 +31,13 @@ async def test_starting_a_session_sends_the_merged_options(workspace: Path) -> N
             await session.run("b")
         assert fake.requests("thread/start")[0].params == {
             "cwd": str(workspace),
-            "sandbox": "workspace-write",
+            "sandbox": "read-only",
             "approvalPolicy": "never",
             "model": "of the session",
             "ephemeral": True,
         }
         turns = [entry.params for entry in fake.requests("turn/start")]
+        assert [turn["sandboxPolicy"]["type"] for turn in turns] == ["workspaceWrite"] * 2
         assert [(turn["model"], turn["effort"]) for turn in turns] == [
             ("of the turn", "low"),
             ("of the session", "low"),
@@ -70,6 +71,28 @@ async def test_resuming_sends_flat_fields_and_says_the_sandbox_again(workspace: 
         }
         with pytest.raises(RequestFailedError, match="no rollout found"):
             await client.resume_session("thread-99")
+
+
+async def test_a_resumed_thread_stays_in_its_folder(workspace: Path) -> None:
+    """Unless another one is said: ours has nothing to do with it."""
+    fake = FakeAppServer()
+    async with at_the_desk(fake) as client:
+        first = await client.start_session(cwd=workspace)
+        await first.run("go")
+        (workspace / "here").touch()
+        async with await client.resume_session(first.thread_id) as session:
+            assert session.cwd == str(workspace)
+            await session.run([File("here")])
+        assert "cwd" not in fake.requests("thread/resume")[0].params
+
+
+async def test_an_answer_without_a_folder_is_the_servers_fault() -> None:
+    """There is nothing to fall back on."""
+    fake = FakeAppServer()
+    fake.on_request("thread/resume", {"thread": {"id": "thread-1"}})
+    async with at_the_desk(fake) as client:
+        with pytest.raises(RemoteProtocolError, match="where the thread works"):
+            await client.resume_session("thread-1")
 
 
 @pytest.mark.parametrize(

@@ -216,6 +216,52 @@ async def test_before_a_session_starts_only_the_model_can_be_changed() -> None:
     assert fake.requests("turn/start")[0].params["model"] == "m"
 
 
+async def test_a_session_outlives_a_crash_while_hooks_after_its_start_run() -> None:
+    """It is started afresh like any other."""
+    fake = FakeAppServer("one")
+    going, may_go = asyncio.Event(), asyncio.Event()
+
+    async def wait(context: HookContext) -> None:
+        going.set()
+        await may_go.wait()
+
+    hook = Hook("wait", wait, when=HookMatcher(phases=("post_session_start",)))
+    async with guarded(fake, hook) as client:
+        starting = asyncio.create_task(client.start_session())
+        await going.wait()
+        fake.die()
+        await fake.wait_for("thread/start", 2)
+        await client.runtime.wait_ready()
+        may_go.set()
+        async with await starting as session:
+            assert (await session.run("go")).text == "one"
+
+
+@pytest.mark.parametrize("door", ["start", "resume"])
+async def test_a_session_is_closed_if_its_caller_goes_while_hooks_after_its_start_run(door: str) -> None:
+    """Nobody else could do it."""
+    fake = FakeAppServer("one")
+    going = asyncio.Event()
+
+    async def wait(context: HookContext) -> None:
+        going.set()
+        await asyncio.Event().wait()
+
+    hook = Hook("wait", wait, when=HookMatcher(phases=("post_session_start",)))
+    async with guarded(fake) as client, await client.start_session() as first:
+        await first.run("go")
+        start = client.start_session(hooks=[hook])
+        resume = client.resume_session(first.thread_id, hooks=[hook])
+        chosen, other = (start, resume) if door == "start" else (resume, start)
+        other.close()
+        starting = asyncio.create_task(chosen)
+        await going.wait()
+        starting.cancel()
+        await asyncio.wait([starting])
+        assert starting.cancelled()
+        assert len(fake.requests("thread/unsubscribe")) == 1
+
+
 async def test_a_denied_session_is_not_started() -> None:
     """Nothing is sent, nothing comes after, and the record has it."""
     fake, told, kept = FakeAppServer(), [], []

@@ -116,6 +116,22 @@ def test_options_change_a_profile_one_by_one() -> None:
         ({"effort": ""}, "effort"),
         ({"summary": ""}, "summary"),
         ({"modell": "m"}, "modell"),
+        ({"approvals": None}, "approvals"),
+        ({"approvals": 5}, "approvals"),
+        ({"model": 5}, "model"),
+        ({"effort": b"high"}, "effort"),
+        ({"model": "\ud800"}, "model"),
+        ({"base_instructions": ["a"]}, "base_instructions"),
+        ({"deadline": "5"}, "deadline"),
+        ({"network": "yes"}, "network"),
+        ({"output_schema": "x"}, "output_schema"),
+        ({"settings": [("a", 1)]}, "settings"),
+        ({"settings": None}, "settings"),
+        ({"writable_roots": "/a", "sandbox": "workspace-write"}, "writable_roots"),
+        ({"writable_roots": (7,), "sandbox": "workspace-write"}, "writable_roots"),
+        ({"writable_roots": None}, "writable_roots"),
+        ({"hooks": print}, "hooks"),
+        ({"hooks": (print,)}, "hooks"),
     ],
 )
 def test_a_wrong_option_is_named(options: dict[str, Any], field: str) -> None:
@@ -123,6 +139,24 @@ def test_a_wrong_option_is_named(options: dict[str, Any], field: str) -> None:
     with pytest.raises(ConfigError) as caught:
         RunProfile().changed(**options)
     assert caught.value.field == field
+
+
+def test_a_thread_starts_with_leave_to_read_only() -> None:
+    """Whatever its turns may do: more would make the server trust what the folder's own configuration says."""
+    for options in (EVERYTHING, EVERYTHING | {"sandbox": "danger-full-access", "network": False, "writable_roots": ()}):
+        profile = RunProfile(**options)
+        params = profile.start_params("/ws")
+        assert (params.pop("sandbox"), params.pop("ephemeral")) == ("read-only", True)
+        assert params.pop("config") == {"features.x": True}
+        assert params == {key: profile.thread_params("/ws")[key] for key in params}
+        assert set(profile.thread_params("/ws")) == {*params, "sandbox", "config"}
+    assert "ephemeral" not in RunProfile().start_params("/ws")
+
+
+def test_writable_roots_may_be_paths(tmp_path: Path) -> None:
+    """And a list, as the hooks may."""
+    profile = RunProfile(sandbox="workspace-write").changed(writable_roots=[tmp_path, "/b"], hooks=[])
+    assert (profile.writable_roots, profile.hooks) == ((str(tmp_path), "/b"), ())
 
 
 def test_full_access_wants_a_second_word() -> None:
@@ -180,6 +214,15 @@ def test_images_and_skills_follow_the_text(workspace: Path) -> None:
         ([LocalImage("missing.png")], "does not exist"),
         (["x", Skill("s", "missing")], "does not exist"),
         ([7], "neither text nor an attachment"),
+        (3, "must be a list or tuple, not int"),
+        (None, "must be a list or tuple, not NoneType"),
+        ("half a pair: \ud83d", "cannot be sent"),
+        (["x", File("\udcff")], "cannot be sent"),
+        ([Image("\udcff")], "cannot be sent"),
+        ([Image(7)], "has int where text belongs"),  # type: ignore[arg-type]
+        ([LocalImage(7)], "has int where text belongs"),  # type: ignore[arg-type]
+        ([Skill(7, "missing")], "has int where text belongs"),  # type: ignore[arg-type]
+        ([File("a\0b")], "does not exist"),
         ("x" * (MAX_INPUT + 1), f"has {MAX_INPUT + 1} characters"),
     ],
 )
@@ -207,3 +250,9 @@ def test_the_folder_is_absolute_and_exists(workspace: Path, tmp_path: Path, monk
     for wrong in ("missing", "file"):
         with pytest.raises(ConfigError, match="is not an existing folder"):
             folder(wrong)
+    wrong_kinds: tuple[Any, ...] = (7, b"workspace", "\udcff")
+    for wrong in wrong_kinds:
+        with pytest.raises(ConfigError, match=r"^cwd"):
+            folder(wrong)
+    with pytest.raises(ConfigError, match="is not an existing folder"):
+        folder("a\0b")

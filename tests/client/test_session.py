@@ -9,6 +9,7 @@ import pytest
 
 from codex_runtime import ConfigError, RunProfile, TurnInterruptedError, TurnLostError
 from codex_runtime.errors import SessionBusyError, SessionClosedError
+from codex_runtime.runtime import WatchdogPolicy
 from codex_runtime.testing import Die, FakeAppServer, Gate, Hold, ManualClock, Say, Script, Stall
 from codex_runtime.testing._fake_orders import Refusal
 from tests.client.desk import AT_ONCE, CancelledAt, at_the_desk, in_a_session, until
@@ -316,3 +317,42 @@ async def test_a_second_crash_during_the_resumption_is_outlived() -> None:
         fake.die()
         assert (await session.run("b")).text == "Hello!"
         assert [entry.generation for entry in fake.requests("thread/resume")] == [1, 2]
+
+
+async def test_a_session_goes_on_when_its_server_is_replaced_between_two_turns() -> None:
+    """Because of its memory. Nothing is lost, and the next turn needs no patience."""
+    clock, gate = ManualClock(), Gate()
+    fake = FakeAppServer(Script(Hold(gate), Say("one")), "two", clock=clock)
+    fake.on_request("server/diagnostics", {"process": {"residentMemoryBytes": 2000}})
+    async with in_a_session(fake, clock=clock, watchdog=WatchdogPolicy(rss_limit=1000)) as session:
+        running = asyncio.create_task(session.run("a"))
+        await gate.reached()
+        await clock.advance(2)
+        gate.open()
+        assert (await running).text == "one"
+        thread_id = session.thread_id
+        running = asyncio.create_task(session.run("b"))
+        await clock.advance(0)
+        assert ((await running).text, session.thread_id) == ("two", thread_id)
+        assert [entry.generation for entry in fake.requests("turn/start")] == [0, 1]
+        metrics = session.runtime.metrics
+        assert (metrics.recycles, dict(metrics.restarts), metrics.turns["completed"].count) == (1, {}, 2)
+
+
+async def test_a_thread_that_is_kept_in_memory_keeps_its_server() -> None:
+    """It could not be found again."""
+    clock, gate = ManualClock(), Gate()
+    fake = FakeAppServer(Script(Hold(gate), Say("one")), clock=clock)
+    fake.on_request("server/diagnostics", {"process": {"residentMemoryBytes": 2000}})
+    async with at_the_desk(fake, clock=clock, watchdog=WatchdogPolicy(rss_limit=1000)) as client:
+        async with await client.start_session(ephemeral=True) as session:
+            running = asyncio.create_task(session.run("a"))
+            await gate.reached()
+            await clock.advance(2)
+            gate.open()
+            await running
+            await clock.advance(5)
+            assert client.runtime.generation == 0
+        await clock.advance(2)
+        await client.runtime.wait_ready()
+        assert client.runtime.generation == 1

@@ -188,18 +188,21 @@ async def test_the_deadline_holds_while_no_server_is_ready() -> None:
 
 
 async def test_the_deadline_holds_while_the_start_is_not_answered() -> None:
-    """After the grace the server is told to stop whatever may have begun."""
+    """Within the grace the server is told to stop whatever may have begun, whether or not it answers that."""
     clock = ManualClock()
     fake = FakeAppServer(clock=clock)
     fake.never_answer("turn/start")
+    fake.never_answer("turn/interrupt")
     async with in_a_session(fake, clock=clock) as session:
         running = asyncio.create_task(session.run("go", deadline=1.0))
         await fake.wait_for("turn/start")
         await clock.advance(1.0)
+        await clock.advance(GRACE / 2)
+        await fake.wait_for("turn/interrupt")
         assert not running.done()
-        await clock.advance(GRACE)
+        await clock.advance(GRACE / 2)
         with pytest.raises(TurnTimeoutError):
-            await running
+            await asyncio.wait_for(running, 1)
         assert fake.requests("turn/interrupt")[0].params == {"threadId": session.thread_id, "turnId": ""}
 
 

@@ -373,3 +373,38 @@ async def test_the_first_end_counts() -> None:
     source.fanout.close(lambda: ValueError("dead"))
     assert told([item async for item in subscription]) == []
     assert told([item async for item in source.fanout.subscribe()]) == []
+
+
+# -- topics ------------------------------------------------------------------------------------------------------------
+
+
+async def test_readers_of_one_topic_get_their_part_and_nobody_looks_twice() -> None:
+    """A batch is sorted once, however many want a part of it, and not at all when nobody does."""
+    sorted_: list[int] = []
+
+    def sort(envelopes: list[Envelope]) -> dict[str, list[Envelope]]:
+        sorted_.append(len(envelopes))
+        topics: dict[str, list[Envelope]] = {}
+        for envelope in envelopes:
+            topics.setdefault((envelope.method or "")[0], []).append(envelope)
+        return topics
+
+    source = Source()
+    source.fanout = Fanout(clock=source.clock, on_block=source.blocked.append, patience=5.0, sort=sort)
+    wide = source.fanout.subscribe()
+    source.publish("a1")
+    assert sorted_ == []
+    narrow = [source.fanout.subscribe(topic=topic) for topic in "aab"]
+    picky = source.fanout.subscribe(topic="a", select=lambda envelope: envelope.method == "a3", outbound=True)
+    source.publish("a2", "b1", "a3", "c1")
+    assert sorted_ == [4]
+    assert [await read(subscription) for subscription in narrow] == [[1, 3], [1, 3], [2]]
+    source.fanout.publish_outbound(stamp_outbound(b'{"method":"a3"}\n', 5, Stamp(0, 0.0, 0.0, "outbound")))
+    source.fanout.publish_outbound(stamp_outbound(b'{"method":"b3"}\n', 6, Stamp(0, 0.0, 0.0, "outbound")))
+    assert await read(picky) == [3, 5]
+    for subscription in (*narrow, picky):
+        subscription.close()
+    source.publish("a4")
+    assert await read(wide) == [0, 1, 2, 3, 4, 5]
+    assert sorted_ == [4, 1, 1]
+    assert len(source.fanout) == 1

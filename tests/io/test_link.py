@@ -83,3 +83,32 @@ async def test_writing_after_the_loss_reaches_nobody() -> None:
     assert link.unsent == 0
     assert fake.answers == []
     assert await link.aclose() == ended
+
+
+async def test_a_link_that_is_killed_tells_why() -> None:
+    """The cause is ours, the signal the system's."""
+    heard, fake = Heard(), FakeAppServer()
+    link = heard.link()
+    link.kill("too early, it has no server")
+    await link.open(fake)
+    link.kill("killed: it was in the way")
+    assert await link.over() == Exit(signal=9, reason="killed: it was in the way")
+    assert heard.ends[0].describe() == "killed: it was in the way"
+    assert not link.is_retired
+
+
+async def test_a_retired_link_is_ended_by_whoever_waits_for_its_end() -> None:
+    """In good order; one that is already gone cannot be retired."""
+    heard, fake = Heard(), FakeAppServer()
+    link = heard.link()
+    await link.open(fake)
+    link.retire("recycled: it was old")
+    link.retire("once is enough")
+    assert (link.alive, link.is_retired, heard.ends) == (True, True, [])
+    assert await link.over() == Exit(code=0, reason="recycled: it was old")
+    dead = heard.link()
+    await dead.open(fake)
+    fake.die()
+    assert (await dead.over()).signal == 9
+    dead.retire("too late")
+    assert not dead.is_retired

@@ -289,7 +289,7 @@ async def test_a_taken_ticket_may_be_handed_to_a_handler() -> None:
             runtime.answer_with(ticket, handler)
             await turns()
         assert seen == [ticket]
-        assert runtime._desk._handlers == {}
+        assert runtime._desk._tasks == set()
         assert [answer.decision for answer in fake.answers] == ["accept"]
 
 

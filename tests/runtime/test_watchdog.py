@@ -291,6 +291,44 @@ async def test_a_turn_that_was_begun_by_hand_keeps_its_server() -> None:
         await until(lambda: wire.launches == 2)
 
 
+async def test_a_second_turn_begins_with_no_silence_behind_it() -> None:
+    """The quiet time between two turns is nobody's fault."""
+    fake, clock = FakeAppServer(), ManualClock()
+    async with running(fake, clock) as runtime:
+        leave = runtime.listen("t", Follower())
+        leave()
+        await clock.advance(100.5)
+        runtime.listen("t", Follower())
+        fake.play(StopReading())
+        await clock.advance(24.9)
+        assert runtime.connection.phase == "running"
+        await clock.advance(0.1)
+        assert runtime.connection.phase == "restarting"
+
+
+async def test_an_answer_after_the_last_turn_still_counts() -> None:
+    """The probe was asked in the turn, so what it says of the memory is heeded."""
+    clock, wire = ManualClock(), Wire()
+    async with running(wire, clock, watchdog=WatchdogPolicy(rss_limit=1)) as runtime:
+        leave = runtime.listen("t", Follower())
+        await clock.advance(1)
+        leave()
+        await clock.advance(2)
+        wire.say({"id": wire.ids(PROBE)[0], "result": memory(2)})
+        await until(lambda: wire.launches == 2)
+
+
+async def test_a_probe_does_not_wait_in_line() -> None:
+    """A server with as many requests as it may have is asked all the same."""
+    fake, clock = FakeAppServer(), ManualClock()
+    fake.never_answer("account/read")
+    async with running(fake, clock, max_in_flight=1, request_deadline=1000.0) as runtime:
+        runtime.listen("t", Follower())
+        async with task(runtime.request("account/read")), task(runtime.request("config/read")):
+            await clock.advance(60)
+            assert (len(fake.requests(PROBE)), runtime.generation, runtime.metrics.queued) == (5, 0, 1)
+
+
 async def test_closing_ends_a_probe_that_is_open() -> None:
     """Nothing of the watchdog outlives its runtime."""
     fake, clock = FakeAppServer(), ManualClock()

@@ -106,6 +106,7 @@ def test_a_bad_policy_names_its_field(options: dict[str, object], field: str) ->
         (Exit(signal=63), "killed by signal 63"),
         (Exit(), "exit status unknown"),
         (Exit(reason="the connection broke"), "the connection broke"),
+        (Exit(signal=9, reason="killed: it stopped answering"), "killed: it stopped answering"),
     ],
 )
 def test_an_exit_is_told_in_words(ended: Exit, words: str) -> None:

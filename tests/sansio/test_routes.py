@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from codex_runtime._sansio.envelope import Envelope, Stamp, decode_lines, stamp_outbound
-from codex_runtime._sansio.routes import runs_of
+from codex_runtime._sansio.routes import by_thread, runs_of
 
 IDS = st.sampled_from(["a", "b", "", " a", None])
 NESTED = st.none() | st.fixed_dictionaries({}, optional={"id": IDS, "type": st.just("x")})
@@ -110,3 +110,14 @@ def test_answers_and_ends_of_turns_are_decisive() -> None:
     )
     said = stamp_outbound(b'{"id":0,"result":{}}', 3, Stamp(0, 0.0, 0.0, "outbound"))
     assert [route.is_decisive for route, _ in runs_of([*heard, said])] == [True, False, False, True]
+
+
+@given(messages=st.lists(MESSAGES, max_size=12))
+def test_each_thread_gets_its_messages_in_order(messages: list[dict[str, Any]]) -> None:
+    """What each message says of its thread decides, wherever it says it."""
+    envelopes, _ = decode_lines([json.dumps(message).encode() + b"\n" for message in messages], 0, Stamp(0, 0.0, 0.0))
+    expected: dict[str, list[Envelope]] = {}
+    for envelope in envelopes:
+        if thread_id := envelope.shallow.thread_id or envelope.thread_id:
+            expected.setdefault(thread_id, []).append(envelope)
+    assert by_thread(envelopes) == expected

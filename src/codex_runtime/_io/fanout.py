@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from operator import length_hint
 from typing import TYPE_CHECKING, Literal, Self, TypeAlias
 
@@ -21,10 +21,12 @@ from codex_runtime._sansio.envelope import Envelope
 if TYPE_CHECKING:
     from codex_runtime._io.clock import Cancellable, Clock
 
-__all__ = ["DEFAULT_CAPACITY", "DEFAULT_MAX_BYTES", "Fanout", "Gap", "Overflow", "Select", "Subscription"]
+__all__ = ["DEFAULT_CAPACITY", "DEFAULT_MAX_BYTES", "Fanout", "Gap", "Overflow", "Select", "Sort", "Subscription"]
 
 Overflow: TypeAlias = Literal["drop", "block"]
 Select: TypeAlias = Callable[[Envelope], bool]
+# Cuts a batch into what belongs to each topic; what belongs to none is left out.
+Sort: TypeAlias = Callable[[list[Envelope]], Mapping[str, list[Envelope]]]
 
 # A decoded delta weighs about 800 bytes, so this is at most some 7 MB a reader.
 DEFAULT_CAPACITY = 8192
@@ -50,6 +52,7 @@ class Subscription:
         self,
         fanout: Fanout,
         *,
+        topic: str | None,
         select: Select | None,
         outbound: bool,
         capacity: int,
@@ -57,6 +60,7 @@ class Subscription:
         overflow: Overflow,
     ) -> None:
         self._fanout = fanout
+        self._topic = topic
         self._select = select
         self._outbound = outbound
         self._capacity = capacity
@@ -234,15 +238,20 @@ class Subscription:
 class Fanout:
     """All subscriptions of one runtime.
 
-    ``on_block`` is called with True when the first subscription wants the pipe left alone, with False when the last one
+    ``sort`` tells the topics of a batch, once for all subscriptions that want a single one. ``on_block`` is called with True when the first subscription wants the pipe left alone, with False when the last one
     has caught up; ``patience`` bounds how long one of them may ask for that, in seconds of ``clock``.
     """
 
-    def __init__(self, *, clock: Clock, on_block: Callable[[bool], None], patience: float) -> None:
+    def __init__(
+        self, *, clock: Clock, on_block: Callable[[bool], None], patience: float, sort: Sort | None = None
+    ) -> None:
         self._clock = clock
+        self._sort = sort
         self._on_block = on_block
         self._patience = patience
         self._all: list[Subscription] = []
+        self._wide: list[Subscription] = []  # those of all without a topic
+        self._narrow: dict[str, list[Subscription]] = {}  # the others, by topic
         self._blocking: dict[Subscription, Cancellable] = {}
         self._closed = False
         self._error: Callable[[], Exception] | None = None
@@ -257,6 +266,7 @@ class Fanout:
     def subscribe(
         self,
         *,
+        topic: str | None = None,
         select: Select | None = None,
         outbound: bool = False,
         capacity: int = DEFAULT_CAPACITY,
@@ -265,30 +275,52 @@ class Fanout:
     ) -> Subscription:
         """Open a window on everything that is published from now on. After :meth:`close` it is one that has ended."""
         subscription = Subscription(
-            self, select=select, outbound=outbound, capacity=capacity, max_bytes=max_bytes, overflow=overflow
+            self,
+            topic=topic,
+            select=select,
+            outbound=outbound,
+            capacity=capacity,
+            max_bytes=max_bytes,
+            overflow=overflow,
         )
         if self._closed:
             subscription._end(self._error)  # noqa: SLF001
             return subscription
         self._all.append(subscription)
+        (self._wide if topic is None else self._narrow.setdefault(topic, [])).append(subscription)
         self.wants_outbound = self.wants_outbound or outbound
         return subscription
 
     def publish(self, envelopes: list[Envelope], size: int) -> None:
         """Hand what was read to everyone."""
-        for subscription in self._all:
+        for subscription in self._wide:
             subscription.push(envelopes, size)
+        if self._narrow and self._sort is not None:
+            for topic, part in self._sort(envelopes).items():
+                if (wanted := self._narrow.get(topic)) is not None:
+                    part_size = sum([len(envelope.raw) for envelope in part])
+                    for subscription in wanted:
+                        subscription.push(part, part_size)
 
     def publish_outbound(self, envelope: Envelope) -> None:
         """Hand what was written to those who asked for that too."""
+        part, size = [envelope], len(envelope.raw)
+        topics = self._sort(part) if self._narrow and self._sort is not None else {}
         for subscription in self._all:
-            if subscription._outbound:  # noqa: SLF001  # one unit: the two classes of this file
-                subscription.push([envelope], len(envelope.raw))
+            topic = subscription._topic  # noqa: SLF001  # one unit: the two classes of this file
+            if subscription._outbound and (topic is None or topic in topics):  # noqa: SLF001
+                subscription.push(part, size)
 
     def remove(self, subscription: Subscription) -> None:
         """Forget a subscription."""
         if subscription in self._all:
             self._all.remove(subscription)
+            if (topic := subscription._topic) is None:  # noqa: SLF001
+                self._wide.remove(subscription)
+            else:
+                self._narrow[topic].remove(subscription)
+                if not self._narrow[topic]:
+                    del self._narrow[topic]
             self.wants_outbound = any(other._outbound for other in self._all)  # noqa: SLF001
 
     def close(self, error: Callable[[], Exception] | None = None) -> None:
@@ -297,6 +329,7 @@ class Fanout:
             return
         self._closed, self._error = True, error
         everyone, self._all, self.wants_outbound = self._all, [], False
+        self._wide, self._narrow = [], {}
         for subscription in everyone:
             subscription._end(error)  # noqa: SLF001
 

@@ -16,6 +16,8 @@ __all__ = ["DEFAULT_LINE_LIMIT", "LineFramer"]
 # without a cap. A megabyte, which other clients use, loses them.
 DEFAULT_LINE_LIMIT = 64 * 1024 * 1024
 HEAD = 4096  # Enough of an over-long line to see whether it answers a request.
+# As a number: looking for one byte as bytes makes the interpreter raise and drop an error first.
+NEWLINE = ord("\n")
 
 
 class LineFramer:
@@ -33,7 +35,7 @@ class LineFramer:
 
         For each fault in the list, the start of that line was appended to :attr:`heads`.
         """
-        if b"\n" not in data:
+        if NEWLINE not in data:
             if data:
                 self._hold(data)
             return []

@@ -30,6 +30,9 @@ MAX_DEPTH = 120
 # Our ids are far smaller; anything longer is no answer to us.
 MAX_ID_DIGITS = 18
 
+# As numbers: looking for one byte as bytes makes the interpreter raise and drop an error first.
+NEWLINE, RETURN = b"\n\r"
+
 _ANSWERS = re.compile(rb'\s*\{\s*"id"\s*:\s*(\d{1,18})\s*,\s*"(?:result|error)"')
 
 
@@ -101,7 +104,8 @@ class Peer(Generic[T]):
 
     def request(self, method: str, params: object, token: T) -> tuple[int, bytes]:
         """Ask for something. Returns the request's id and the bytes to write."""
-        self._require(PeerState.READY)
+        if self.state is not PeerState.READY:
+            self._require(PeerState.READY)
         return self._request(method, params, token)
 
     def notify(self, method: str, params: object = None) -> bytes:
@@ -199,7 +203,7 @@ def encode(message: dict[str, object]) -> bytes:
     if line.count(b"{") + line.count(b"[") > MAX_DEPTH and _depth(line) > MAX_DEPTH:
         raise LocalProtocolError(f"the message is nested deeper than {MAX_DEPTH} levels")
     # Raw values pass through the encoder unread; a newline in one would cut the line in two.
-    if b"\n" in line or b"\r" in line:
+    if NEWLINE in line or RETURN in line:
         line = line.replace(b"\n", b" ").replace(b"\r", b" ")
     return line + b"\n"
 

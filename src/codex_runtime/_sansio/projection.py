@@ -74,7 +74,7 @@ class Projection:
         self._tree = StateTree(self._limits)
         self._connection = Connection()
         self._pending: dict[str, PendingRequest] = {}
-        self._frozen_pending: Mapping[str, PendingRequest] = NOTHING
+        self._frozen_pending: Mapping[str, PendingRequest] | None = NOTHING  # none: to be made for the next snapshot
         self._rate_limits: bytes | None = None
         self._no_run = _Run(Envelope(), ItemNode("", TurnNode("", ThreadNode("")), self._limits), Text(1))
         self._no_run.method = object()  # equal to nothing that a server can write
@@ -178,6 +178,8 @@ class Projection:
         """Return the state as it is now: the identical object for as long as nothing changes."""
         if self._frozen is None or self._tree.changed:
             self._run = self._no_run
+            if self._frozen_pending is None:
+                self._frozen_pending = MappingProxyType(dict(self._pending)) if self._pending else NOTHING
             self._frozen = RuntimeState(
                 connection=self._connection,
                 threads=self._tree.freeze(),
@@ -339,8 +341,7 @@ class Projection:
         return envelope.raw if len(envelope.raw) <= limit else None
 
     def _pending_changed(self) -> None:
-        self._frozen_pending = MappingProxyType(dict(self._pending)) if self._pending else NOTHING
-        self._frozen = None
+        self._frozen_pending = self._frozen = None
 
     _ROADS: ClassVar[Mapping[str | None, _Road]] = {
         **dict.fromkeys(DELTAS, _on_delta),

@@ -14,7 +14,7 @@ from msgspec import UNSET, Struct
 
 from codex_runtime._sansio.envelope import NO_PARAMS, NO_STAMP, Envelope, Kind, Params, Stamp
 
-__all__ = ["TURN_ENDS", "Route", "runs_of"]
+__all__ = ["TURN_ENDS", "Route", "by_thread", "runs_of"]
 
 # How a turn ends, in the words of today's server and of those before it.
 TURN_ENDS = frozenset({"turn/completed", "turn/failed", "turn/interrupted", "turn/cancelled"})
@@ -39,6 +39,9 @@ class Route(Struct, frozen=True, gc=False):
 class _ErrorData(Struct, frozen=True):
     data: Params = NO_PARAMS
 
+
+# How every key begins that names a thread.
+THREAD = b'"thread'
 
 _result_ids = msgspec.json.Decoder(Params).decode
 _error_ids = msgspec.json.Decoder(_ErrorData).decode
@@ -75,6 +78,27 @@ def runs_of(envelopes: Sequence[Envelope]) -> list[tuple[Route, list[Envelope]]]
         else:
             item_id = None
     return runs
+
+
+def by_thread(envelopes: Sequence[Envelope]) -> dict[str, list[Envelope]]:
+    """Cut a batch into what belongs to each thread, in order; what names none is left out."""
+    parts: dict[str, list[Envelope]] = {}
+    latest: str | None = None
+    part: list[Envelope] = []
+    for envelope in envelopes:
+        thread_id = envelope.shallow.thread_id
+        if not thread_id:
+            # A response may be huge, and nearly none is about a thread.
+            is_silent = envelope.method is None and THREAD not in envelope.raw
+            if is_silent or (thread_id := envelope.thread_id) is None:
+                continue
+        if thread_id != latest:
+            latest = thread_id
+            if (found := parts.get(thread_id)) is None:
+                found = parts[thread_id] = []
+            part = found
+        part.append(envelope)
+    return parts
 
 
 def _route_of(envelope: Envelope) -> Route:

@@ -104,9 +104,11 @@ class Client:
     ) -> Session:
         """Go on with a thread of before. Options as in :meth:`start_session`; they are not remembered by the thread.
 
+        ``cwd`` moves it to another folder; without, it stays where it is.
+
         If the server still runs a turn in it, what that turn waits for is asked again and answered by ``approvals``.
         """
-        where, profile = folder(cwd), self._profile(profile, options)
+        where, profile = None if cwd is None else folder(cwd), self._profile(profile, options)
         async with self._watch.start(profile, where, thread_id) as start:
             profile, operation = start.profile, start.operation
             params = {"threadId": thread_id, "excludeTurns": True, **profile.thread_params(where)}
@@ -117,19 +119,24 @@ class Client:
                 thread = thread_of("thread/resume", await self.runtime.request("thread/resume", params))
                 if thread["id"] != thread_id:
                     raise RemoteProtocolError("thread/resume: the result names another thread")
+                where = where or thread.get("cwd")
+                if not isinstance(where, str):
+                    raise RemoteProtocolError("thread/resume: the result does not say where the thread works")
             except BaseException:
                 stand_in.stop()
                 raise
-        return Session(
-            self.runtime,
-            thread,
-            cwd=where,
-            profile=profile,
-            has_run=True,
-            stand_in=stand_in,
-            watch=self._watch,
-            operation=operation,
-        )
+            session = Session(
+                self.runtime,
+                thread,
+                cwd=where,
+                profile=profile,
+                has_run=True,
+                stand_in=stand_in,
+                watch=self._watch,
+                operation=operation,
+            )
+            start.began(session)
+        return session
 
     async def run(self, prompt: Prompt, *, cwd: PathLike | None = None, **options: Unpack[RunOptions]) -> TurnResult:
         """Run one turn in a new thread and return its result."""
@@ -143,10 +150,10 @@ class Client:
 
     async def _start(self, where: str, profile: RunProfile) -> Session:
         async with self._watch.start(profile, where) as start:
-            profile = start.profile
-            params = profile.thread_params(where)
-            if profile.ephemeral:
-                params["ephemeral"] = True
-            thread = thread_of("thread/start", await self.runtime.request("thread/start", params))
-            start.thread_id = thread["id"]
-        return Session(self.runtime, thread, cwd=where, profile=profile, watch=self._watch, operation=start.operation)
+            profile, operation = start.profile, start.operation
+            reply = await self.runtime.request("thread/start", profile.start_params(where))
+            thread = thread_of("thread/start", reply)
+            # It is here before the hooks after it, so that it outlives a crash in the meantime.
+            session = Session(self.runtime, thread, cwd=where, profile=profile, watch=self._watch, operation=operation)
+            start.began(session)
+        return session

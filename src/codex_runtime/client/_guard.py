@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from codex_runtime._sansio.tool_use import ToolUse
     from codex_runtime._sansio.turn_result import TurnResult
     from codex_runtime.client._prompt import Approvals
+    from codex_runtime.client._session import Session
     from codex_runtime.hooks._run import Operation
     from codex_runtime.runtime import Runtime, RuntimeConfig, Ticket
     from codex_runtime.runtime.config import ServerRequestHandler
@@ -62,18 +63,19 @@ class Watch:
             return config
         return replace(config, on_server_request=self._answer)
 
-    def operation(self, profile: RunProfile, cwd: str, thread_id: str | None = None) -> Operation | None:
-        """Begin something that hooks watch; ``None`` if there are none, and no record is kept."""
+    def operation(self, profile: RunProfile, cwd: str | None, thread_id: str | None = None) -> Operation | None:
+        """Begin something that hooks watch; ``None`` if there are none, and no record is kept. ``cwd`` may be unknown yet."""
         if not profile.hooks and self.on_decision is None:
             return None
-        known = {"cwd": os.path.realpath(cwd), "roots": profile.writable_roots, "model": profile.model}
+        where = None if cwd is None else os.path.realpath(cwd)
+        known = {"cwd": where, "roots": profile.roots, "model": profile.model}
         return self._operation(profile.hooks, {**known, "thread_id": thread_id})
 
     def plan(self, profile: RunProfile, cwd: str, prompt: Prompt, thread_id: str | None = None) -> Plan:
         """Plan a run. Raises :class:`ConfigError` if its prompt cannot be sent."""
         return Plan(self.operation(profile, cwd, thread_id), profile, cwd, prompt)
 
-    def start(self, profile: RunProfile, cwd: str, thread_id: str | None = None) -> Start:
+    def start(self, profile: RunProfile, cwd: str | None, thread_id: str | None = None) -> Start:
         """Plan the start of a session."""
         return Start(self.operation(profile, cwd, thread_id), profile)
 
@@ -248,7 +250,14 @@ class Start:
     def __init__(self, operation: Operation | None, profile: RunProfile) -> None:
         self.operation = operation
         self.profile = profile
-        self.thread_id: str | None = None
+        self._session: Session | None = None
+
+    def began(self, session: Session) -> None:
+        """Learn what became of it."""
+        self._session = session
+        if (operation := self.operation) is not None:
+            where = os.path.realpath(session.cwd)
+            operation.base = replace(operation.base, thread_id=session.thread_id, cwd=where)
 
     async def __aenter__(self) -> Self:
         """Call the hooks before a session starts, and take their changes. Raises :class:`HookBlockedError`."""
@@ -267,10 +276,15 @@ class Start:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Call the hooks after it."""
-        if (operation := self.operation) is not None:
-            thread_id = self.thread_id or operation.base.thread_id
-            operation.base = replace(operation.base, thread_id=thread_id)
+        if (operation := self.operation) is None:
+            return
+        try:
             await operation.after("post_session_start", status="completed" if error is None else "error")
+        except BaseException:
+            # Nobody will get to see the session.
+            if self._session is not None:
+                await self._session.aclose()
+            raise
 
 
 class TurnGuard:
@@ -368,7 +382,7 @@ class TurnGuard:
 
 
 def _checked(hooks: Sequence[AnyHook]) -> tuple[AnyHook, ...]:
-    return RunProfile(hooks=tuple(hooks)).hooks
+    return RunProfile().changed(hooks=hooks).hooks
 
 
 def _text_of(prompt: Prompt) -> str:

@@ -6,10 +6,11 @@ import math
 import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, Unpack
+from types import NoneType
+from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, TypeVar, Unpack
 
 from msgspec import Struct, field
-from msgspec.structs import replace
+from msgspec.structs import force_setattr, replace
 
 from codex_runtime._sansio import permissions
 from codex_runtime._sansio.envelope import JsonValue
@@ -24,9 +25,19 @@ __all__ = ["Approvals", "File", "Image", "LocalImage", "Prompt", "RunOptions", "
 
 Approvals: TypeAlias = "Literal['decline', 'accept', 'stream'] | Callable[[Ticket], Awaitable[None]]"
 PathLike: TypeAlias = str | os.PathLike[str]
+T = TypeVar("T")
 
 # What the real server takes; it refuses more with an error of its own that does not say where the text came from.
 MAX_INPUT = 1024 * 1024
+
+# What options must be, and in which words that is told. Callers without a type checker find out here, not from the server.
+KINDS: tuple[tuple[str, tuple[type, ...], tuple[str, ...]], ...] = (
+    ("text or None", (str, NoneType), ("model", "effort", "summary", "base_instructions", "developer_instructions")),
+    ("True or False", (bool,), ("network", "allow_full_access", "ephemeral")),
+    ("a number or None", (int, float, NoneType), ("deadline", "idle_deadline", "first_event_deadline")),
+    ("a mapping", (Mapping,), ("settings",)),
+    ("a mapping or None", (Mapping, NoneType), ("output_schema",)),
+)
 
 
 class File(Struct, frozen=True):
@@ -66,7 +77,7 @@ class TurnOptions(TypedDict, total=False):
     summary: str | None
     sandbox: SandboxMode
     network: bool
-    writable_roots: tuple[str, ...]
+    writable_roots: Sequence[PathLike]
     allow_full_access: bool
     approvals: Approvals
     approval_policy: ApprovalPolicy | None
@@ -74,7 +85,7 @@ class TurnOptions(TypedDict, total=False):
     idle_deadline: float | None
     first_event_deadline: float | None
     output_schema: Mapping[str, JsonValue] | None
-    hooks: tuple[AnyHook, ...]
+    hooks: Sequence[AnyHook]
 
 
 class RunOptions(TurnOptions, total=False):
@@ -111,7 +122,7 @@ class RunProfile(Struct, frozen=True, kw_only=True):
     summary: str | None = None
     sandbox: SandboxMode = "read-only"
     network: bool = False
-    writable_roots: tuple[str, ...] = ()
+    writable_roots: Sequence[PathLike] = ()
     allow_full_access: bool = False
     approvals: Approvals = "decline"
     approval_policy: ApprovalPolicy | None = None
@@ -126,10 +137,13 @@ class RunProfile(Struct, frozen=True, kw_only=True):
     ephemeral: bool = False
 
     def __post_init__(self) -> None:
+        self._check_kinds()
+        force_setattr(self, "hooks", tuple(_listed("hooks", self.hooks)))
+        force_setattr(self, "writable_roots", self.roots)
         permissions.check(
             sandbox=self.sandbox,
             network=self.network,
-            writable_roots=self.writable_roots,
+            writable_roots=self.roots,
             approval_policy=self.approval_policy,
             allow_full_access=self.allow_full_access,
         )
@@ -137,7 +151,7 @@ class RunProfile(Struct, frozen=True, kw_only=True):
             seconds = getattr(self, name)
             if seconds is not None and not (math.isfinite(seconds) and seconds > 0):
                 raise ConfigError(name, "must be a finite number of seconds above 0, or None")
-        if isinstance(self.approvals, str) and self.approvals not in ("decline", "accept", "stream"):
+        if not callable(self.approvals) and self.approvals not in ("decline", "accept", "stream"):
             raise ConfigError("approvals", f"{self.approvals!r} is not 'decline', 'accept', 'stream' or a function")
         if self._has_tool_hooks and self.approval_policy == "never":
             raise ConfigError("approval_policy", "'never' would keep hooks from being asked; leave it out")
@@ -151,12 +165,26 @@ class RunProfile(Struct, frozen=True, kw_only=True):
             if name not in self.__struct_fields__:
                 raise ConfigError(name, f"is not an option; there are {', '.join(sorted(self.__struct_fields__))}")
         if "hooks" in options:
-            options["hooks"] = (*self.hooks, *options["hooks"])
+            options["hooks"] = (*self.hooks, *_listed("hooks", options["hooks"]))
         return replace(self, **options) if options else self
 
     def under(self, hooks: tuple[AnyHook, ...]) -> RunProfile:
         """Return the profile with the hooks of an outer scope before its own."""
         return replace(self, hooks=(*hooks, *self.hooks)) if hooks else self
+
+    @property
+    def roots(self) -> tuple[str, ...]:
+        """``writable_roots`` as text."""
+        return tuple(_path("writable_roots", root) for root in _listed("writable_roots", self.writable_roots))
+
+    def _check_kinds(self) -> None:
+        for what, kinds, names in KINDS:
+            for name in names:
+                value = getattr(self, name)
+                if not isinstance(value, kinds):
+                    raise ConfigError(name, f"must be {what}, not {type(value).__name__}")
+                if isinstance(value, str):
+                    _sendable(name, value)
 
     @property
     def _has_tool_hooks(self) -> bool:
@@ -173,12 +201,22 @@ class RunProfile(Struct, frozen=True, kw_only=True):
             return "untrusted"
         return self.approval_policy or ("never" if self.approvals == "decline" else "on-request")
 
-    def thread_params(self, cwd: str) -> dict[str, JsonValue]:
-        """The flat fields that starting and resuming a thread share. The sandbox is always said: resuming forgets it."""
+    def start_params(self, cwd: str) -> dict[str, JsonValue]:
+        """The parameters of ``thread/start``.
+
+        The thread itself may only read; each turn says the sandbox that it runs in. A thread that starts with more makes the
+        server note in the user's own configuration that the folder's repository is trusted, for good, and then obey the
+        configuration in that repository, whose programs run outside of any sandbox.
+        """
+        params = replace(self, sandbox="read-only", network=False, writable_roots=()).thread_params(cwd)
+        return {**params, "ephemeral": True} if self.ephemeral else params
+
+    def thread_params(self, cwd: str | None) -> dict[str, JsonValue]:
+        """The parameters of ``thread/resume``, all flat. The sandbox is always said: resuming forgets it."""
         config = dict(self.settings)
         if self.sandbox == "workspace-write" and (self.network or self.writable_roots):
             config["sandbox_workspace_write.network_access"] = self.network
-            config["sandbox_workspace_write.writable_roots"] = list(self.writable_roots)
+            config["sandbox_workspace_write.writable_roots"] = list(self.roots)
         params: dict[str, JsonValue] = {
             "cwd": cwd,
             "sandbox": self.sandbox,
@@ -195,9 +233,7 @@ class RunProfile(Struct, frozen=True, kw_only=True):
         params: dict[str, JsonValue] = {
             "threadId": thread_id,
             "input": inputs,
-            "sandboxPolicy": permissions.sandbox_policy(
-                self.sandbox, network=self.network, writable_roots=self.writable_roots
-            ),
+            "sandboxPolicy": permissions.sandbox_policy(self.sandbox, network=self.network, writable_roots=self.roots),
             "approvalPolicy": self.effective_approval_policy,
             "model": self.model,
             "effort": self.effort,
@@ -209,21 +245,21 @@ class RunProfile(Struct, frozen=True, kw_only=True):
 
 def folder(cwd: PathLike | None) -> str:
     """Return the absolute path of an existing folder. The server would take any, and fail later in odd ways."""
-    path = Path(cwd or ".").expanduser().absolute()
+    path = Path(_path("cwd", cwd or ".")).expanduser().absolute()
     if not path.is_dir():
         raise ConfigError("cwd", f"{os.fspath(cwd or '.')!r} is not an existing folder")
-    return str(path)
+    return _sendable("cwd", str(path))
 
 
 def inputs(prompt: Prompt, cwd: str) -> list[JsonValue]:
     """Return the wire form of a prompt. Raises :class:`ConfigError` if it is empty, too long or names a missing file."""
-    parts: Sequence[str | Attachment] = [prompt] if isinstance(prompt, str) else list(prompt)
+    parts: Sequence[str | Attachment] = [prompt] if isinstance(prompt, str) else _listed("prompt", prompt)
     text, mentions = "", []
     rest: list[JsonValue] = []
     for part in parts:
         match part:
             case str():
-                text = _joined(text, part)
+                text = _joined(text, _sendable("prompt", part))
             case File(path):
                 _existing(path, cwd)
                 text = _joined(text, f"@{os.fspath(path)}")
@@ -231,11 +267,11 @@ def inputs(prompt: Prompt, cwd: str) -> list[JsonValue]:
                 end = len(text.encode())
                 mentions.append({"byteRange": {"start": end - len(os.fsencode(path)) - 1, "end": end}})
             case Image(url):
-                rest.append({"type": "image", "url": url})
+                rest.append({"type": "image", "url": _sendable("prompt", url)})
             case LocalImage(path):
                 rest.append({"type": "localImage", "path": _existing(path, cwd)})
             case Skill(name, path):
-                rest.append({"type": "skill", "name": name, "path": _existing(path, cwd)})
+                rest.append({"type": "skill", "name": _sendable("prompt", name), "path": _existing(path, cwd)})
             case _:
                 raise ConfigError("prompt", f"{type(part).__name__} is neither text nor an attachment")
     if not text.strip() and not rest:
@@ -253,7 +289,29 @@ def _joined(text: str, more: str) -> str:
 
 
 def _existing(path: PathLike, cwd: str) -> str:
-    resolved = Path(cwd, Path(path).expanduser())
+    resolved = Path(cwd, Path(_path("prompt", path)).expanduser())
     if not resolved.exists():
         raise ConfigError("prompt", f"the attachment {os.fspath(path)!r} does not exist")
     return str(resolved)
+
+
+def _path(name: str, path: object) -> str:
+    text = os.fspath(path) if isinstance(path, os.PathLike) else path
+    return _sendable(name, text)
+
+
+def _sendable(name: str, text: object) -> str:
+    if not isinstance(text, str):
+        raise ConfigError(name, f"has {type(text).__name__} where text belongs")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        # Such as half of a surrogate pair, or a file name that is not in UTF-8.
+        raise ConfigError(name, "has a character that cannot be sent") from None
+    return text
+
+
+def _listed(name: str, value: Sequence[T]) -> Sequence[T]:
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        raise ConfigError(name, f"must be a list or tuple, not {type(value).__name__}")
+    return value

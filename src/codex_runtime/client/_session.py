@@ -227,9 +227,8 @@ class Session:
         except RequestFailedError as error:
             if NO_ROLLOUT not in error.message or self._ran:
                 raise
-            if self.profile.ephemeral:
-                params["ephemeral"] = True
-            thread_id = str(thread_of("thread/start", await request("thread/start", params))["id"])
+            started = await request("thread/start", self.profile.start_params(self.cwd))
+            thread_id = str(thread_of("thread/start", started)["id"])
             self._stand_in.follow(thread_id)
             return thread_id
         return self.thread_id

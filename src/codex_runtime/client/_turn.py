@@ -335,16 +335,17 @@ class Turn:
         until = self._clock.monotonic() + GRACE
         asking = self._asking
         if asking is not None and not asking.done():
-            # With no server to talk to, nothing was asked yet.
+            # With no server to talk to, nothing was asked yet. Else half of the grace is for the start to be answered, which
+            # names the turn, and the rest for the interruption.
             if is_asked := self._runtime.connection.phase == "running":
-                await self._first(asking, self._over, until=until)
+                await self._first(asking, self._over, until=until - GRACE / 2)
             if not asking.done():
                 asking.cancel()
                 try:
                     await asyncio.wait([asking])
                     if is_asked and self.turn_id is None:
                         # It may begin all the same. Without an id, the server takes whichever turn there is.
-                        await self._interrupt_once("", GRACE)
+                        await self._interrupt_once("", until - self._clock.monotonic())
                 finally:
                     if self.turn_id is None:
                         self._give_up()
@@ -406,7 +407,8 @@ class Turn:
         tasks = [task for task in (self._asking, self._timeout) if task is not None]
         for task in tasks:
             task.cancel()
-        await asyncio.wait(tasks)
+        # What came of them was told by the result, or is of no more use to anybody.
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     # -- inside ----------------------------------------------------------------------------------------------------
 

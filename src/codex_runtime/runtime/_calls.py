@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import msgspec
 from msgspec import Struct
 
-from codex_runtime._sansio.envelope import JsonValue, loads
+from codex_runtime._sansio.envelope import ABSENT, JsonValue, loads
 from codex_runtime._sansio.peer import refusal_of
 from codex_runtime.errors import (
     CodexError,
@@ -59,7 +59,7 @@ class Call(Struct, eq=False):
     params: object
     seconds: float
     future: asyncio.Future[Envelope | None]
-    at_once: Callable[[Envelope], None] | None
+    at_once: Callable[[Envelope], None] | None = None
     link: Link[Call] | None = None  # while it is in flight
     request_id: int = 0
     deadline: Deadline | None = None
@@ -118,12 +118,17 @@ class Calls:
 
         Raises :class:`RequestFailedError`, :class:`RemoteProtocolError` and what :meth:`run` raises.
         """
-        total = seconds = self._seconds(deadline)
-        began = self._clock.monotonic()
-        until = began + seconds
+        total = seconds = self._deadline if deadline is None else _checked(deadline)
+        now = began = self._clock.monotonic()
         for attempt in range(self._overload_retries + 1):
             try:
-                response = await self.run("request", method, params, seconds, on=on, at_once=at_once)
+                call = self._start("request", method, params, seconds, now, on)
+                call.at_once = at_once
+                try:
+                    response = await call.future
+                finally:
+                    if call.deadline is not None:
+                        self._forget(call)
                 if response is not None:
                     self._counters.request_times.add(method, response.stamp.monotonic - began)
                 return outcome_of(method, response)
@@ -132,12 +137,14 @@ class Calls:
                 raise RequestTimeoutError(method, total) from None
             except OverloadedError:
                 pause = OVERLOAD_PAUSE * 2**attempt * (0.5 + random.random())  # noqa: S311  # spreads retries; not a secret
-                seconds = until - self._clock.monotonic() - pause
+                again = self._clock.monotonic() + pause
+                seconds = began + total - again
                 if attempt == self._overload_retries or seconds <= 0:
                     self._counters.requests_failed += 1
                     raise
                 self._counters.overload_retries += 1
-                await self._clock.sleep_until(self._clock.monotonic() + pause)
+                await self._clock.sleep_until(again)
+                now = self._clock.monotonic()
             except CodexError:
                 self._counters.requests_failed += 1
                 raise
@@ -145,12 +152,12 @@ class Calls:
 
     async def notify(self, method: str, params: object, *, deadline: float | None = None) -> None:
         """Carry a notification to where it is on its way."""
-        await self.run("notification", method, params, self._seconds(deadline))
+        await self.run("notification", method, params, self._deadline if deadline is None else _checked(deadline))
 
     def decoded(self, method: str, envelope: Envelope) -> JsonValue:
         """Return the result that a response holds. Raises :class:`RemoteProtocolError`."""
         try:
-            return loads(bytes(envelope.result)) if bytes(envelope.result) else None
+            return loads(result) if (result := bytes(envelope.result)) else None
         except (ValueError, RecursionError, msgspec.MsgspecError):
             self._counters.requests_failed += 1
             raise RemoteProtocolError(f"{method}: the result cannot be decoded") from None
@@ -163,27 +170,42 @@ class Calls:
         seconds: float,
         *,
         on: Link[Call] | None = None,
-        at_once: Callable[[Envelope], None] | None = None,
     ) -> Envelope | None:
         """Carry one call through. A notification has no response. ``on`` names a link that is not ready for everyone yet, and skips the line.
 
         Raises :class:`RequestTimeoutError`, :class:`~codex_runtime.errors.ConnectionLostError` or :class:`LocalProtocolError`.
         """
-        if self._closed is not None:
-            raise self._closed()
-        call = Call(kind, method, params, seconds, asyncio.get_running_loop().create_future(), at_once)
-        call.deadline = self._deadlines.add(self._clock.monotonic() + seconds, self._expire, call)
+        call = self._start(kind, method, params, seconds, self._clock.monotonic(), on)
         try:
-            if on is not None:
-                self._send(call, on)
-            else:
-                self._line.append(call)
-                self.pump()
             return await call.future
         finally:
-            # An answered call is not in flight any more, and nothing is left to be done.
             if call.deadline is not None:
                 self._forget(call)
+
+    def _start(
+        self,
+        kind: CallKind,
+        method: str,
+        params: object,
+        seconds: float,
+        now: float,
+        on: Link[Call] | None,
+    ) -> Call:
+        """Send a call or put it in line. Whoever waits for its future forgets it, unless it was settled."""
+        if self._closed is not None:
+            raise self._closed()
+        call = Call(kind, method, params, seconds, asyncio.get_running_loop().create_future())
+        call.deadline = self._deadlines.add(now + seconds, self._expire, call)
+        if on is not None:
+            try:
+                self._send(call, on)
+            except BaseException:
+                self._forget(call)
+                raise
+        else:
+            self._line.append(call)
+            self.pump()
+        return call
 
     def pump(self) -> None:
         """Send what can be sent, in order."""
@@ -204,7 +226,8 @@ class Calls:
         for call, envelope in answered:
             if not call.future.done():
                 call.future.set_result(envelope)
-            self._land(call)
+            if call.deadline is not None:
+                self._land(call, call.deadline)
         if self._line:
             self.pump()
 
@@ -214,7 +237,8 @@ class Calls:
             if not call.future.done():
                 self._counters.requests_lost += 1
                 call.future.set_exception(error())
-            self._land(call)
+            if call.deadline is not None:
+                self._land(call, call.deadline)
 
     def close(self, error: Callable[[], CodexError]) -> None:
         """Fail everything in line and all that would still come."""
@@ -244,20 +268,13 @@ class Calls:
             self._counters.requests_timed_out += 1
             call.future.set_exception(RequestTimeoutError(call.method, call.seconds))
 
-    def _seconds(self, deadline: float | None) -> float:
-        seconds = self._deadline if deadline is None else deadline
-        if not seconds > 0:
-            raise ConfigError("deadline", "must be a number of seconds above 0")
-        return seconds
-
-    def _land(self, call: Call) -> None:
-        """Take note that a call is not in flight, nor in line, and has no deadline to fear."""
+    def _land(self, call: Call, deadline: Deadline) -> None:
+        """Take note that a call is neither in flight nor in line, and has no deadline any more."""
         if call.link is not None:
             call.link = None
             self.in_flight -= 1
-        if call.deadline is not None:
-            call.deadline.cancel()
-            call.deadline = None
+        deadline.cancel()
+        call.deadline = None
 
     def _forget(self, call: Call) -> None:
         """Let go of a call that nobody answered, or nobody waits for."""
@@ -265,7 +282,8 @@ class Calls:
             link.peer.abandon(call.request_id)
         elif call in self._line:
             self._line.remove(call)
-        self._land(call)
+        if call.deadline is not None:
+            self._land(call, call.deadline)
         if self._line:
             self.pump()
 
@@ -284,10 +302,18 @@ class Calls:
             await asyncio.wait([self._drain])
 
 
+def _checked(deadline: float) -> float:
+    if not deadline > 0:
+        raise ConfigError("deadline", "must be a number of seconds above 0")
+    return deadline
+
+
 def outcome_of(method: str, envelope: Envelope | None) -> Envelope:
     """Return a response that holds a result, or raise what it holds instead."""
     if envelope is None:
         raise AssertionError("a request always has a response")
+    if envelope.error is ABSENT and envelope.fault is None:
+        return envelope  # nearly always
     if envelope.fault is not None:
         problem = "is longer than the line limit" if envelope.fault.reason == "too_long" else "is not JSON"
         raise RemoteProtocolError(f"{method}: the answer {problem} ({envelope.fault.size} bytes)")

@@ -57,20 +57,23 @@ class Dispatch:
         counters: Counters,
         fanout: Fanout,
         projection: Projection | None,
-        desk: Desk,
-        settle: Callable[[list[tuple[Call, Envelope]]], None],
     ) -> None:
         self._monotonic = clock.monotonic
         self._wall = clock.wall
         self._counters = counters
         self._fanout = fanout
         self._projection = projection
-        self._desk = desk
-        self._settle = settle
+        self._desk: Desk
+        self._settle: Callable[[list[tuple[Call, Envelope]]], None]
         self._listeners: dict[str, tuple[ThreadListener, ...]] = {}
         self._takers: dict[str, tuple[Taker, ...]] = {}
         self._next_seq = 0
         self._unpublished = 0  # bytes of the lines that are still to be completed, roughly
+
+    def serve(self, desk: Desk, settle: Callable[[list[tuple[Call, Envelope]]], None]) -> None:
+        """Name those who answer to server requests and to responses. They write through here, so they come second."""
+        self._desk = desk
+        self._settle = settle
 
     def listen(self, thread_id: str, listener: ThreadListener) -> Callable[[], None]:
         """Follow a thread. Returns the function that ends it."""

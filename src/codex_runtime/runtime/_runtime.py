@@ -15,6 +15,7 @@ from codex_runtime._io.deadlines import Deadlines
 from codex_runtime._io.fanout import DEFAULT_CAPACITY, DEFAULT_MAX_BYTES, Fanout, Overflow, Subscription
 from codex_runtime._sansio.envelope import Envelope, JsonValue, Kind
 from codex_runtime._sansio.projection import Connection, Projection, RuntimeState
+from codex_runtime._sansio.routes import by_thread
 from codex_runtime.errors import ConfigError
 from codex_runtime.runtime._calls import Calls
 from codex_runtime.runtime._dispatch import Dispatch, ThreadListener
@@ -28,8 +29,6 @@ from codex_runtime.runtime.metrics import Counters, Metrics, frozen
 if TYPE_CHECKING:
     import msgspec
 
-    from codex_runtime._io.link import Link
-    from codex_runtime.runtime._calls import Call
     from codex_runtime.runtime.metrics import SinkMetrics
 
 __all__ = ["Runtime"]
@@ -52,12 +51,19 @@ class Runtime:
         self._counters = counters = Counters()
         self._deadlines = deadlines = Deadlines(clock)
         self._projection = Projection(config.state_limits) if config.state else None
-        self._fanout = Fanout(clock=clock, on_block=self._hold, patience=config.block_patience)
-        self._desk = Desk(
+        self._fanout = Fanout(clock=clock, on_block=self._hold, patience=config.block_patience, sort=by_thread)
+        self._dispatch = Dispatch(
             clock=clock,
             counters=counters,
+            fanout=self._fanout,
+            projection=self._projection,
+        )
+        self._desk = Desk(
+            clock=clock,
+            due=deadlines,
+            counters=counters,
             board=None if self._projection is None else _Board(self._projection),
-            write=self._write,
+            write=self._dispatch.write,
             handler=config.on_server_request,
             deadline=config.server_request_deadline,
             deadlines=config.server_request_deadlines,
@@ -70,16 +76,9 @@ class Runtime:
             deadline=config.request_deadline,
             max_in_flight=config.max_in_flight,
             overload_retries=config.overload_retries,
-            write=self._write,
+            write=self._dispatch.write,
         )
-        self._dispatch = Dispatch(
-            clock=clock,
-            counters=counters,
-            fanout=self._fanout,
-            projection=self._projection,
-            desk=self._desk,
-            settle=self._calls.settle,
-        )
+        self._dispatch.serve(self._desk, self._calls.settle)
         self._reattachments = Reattachments(
             clock=clock,
             counters=counters,
@@ -200,7 +199,8 @@ class Runtime:
         if overflow not in ("drop", "block"):
             raise ConfigError("overflow", f"{overflow!r} is not one of 'drop', 'block'")
         return self._fanout.subscribe(
-            select=_selector(thread, methods, kinds),
+            topic=thread,
+            select=_selector(methods, kinds),
             outbound=outbound,
             capacity=capacity,
             max_bytes=max_bytes,
@@ -321,9 +321,6 @@ class Runtime:
 
     # -- inside ----------------------------------------------------------------------------------------------------
 
-    def _write(self, link: Link[Call], line: bytes) -> None:
-        self._dispatch.write(link, line)
-
     def _hold(self, hold: bool) -> None:  # noqa: FBT001  # a callback of the fan-out
         self._life.hold(hold)
 
@@ -353,17 +350,11 @@ class _Board:
         self._projection.remove_pending(ticket.id)
 
 
-def _selector(
-    thread: str | None, methods: Collection[str] | None, kinds: Collection[Kind] | None
-) -> Callable[[Envelope], bool] | None:
-    if thread is None and methods is None and kinds is None:
+def _selector(methods: Collection[str] | None, kinds: Collection[Kind] | None) -> Callable[[Envelope], bool] | None:
+    if methods is None and kinds is None:
         return None
 
     def select(envelope: Envelope) -> bool:
-        return (
-            (methods is None or envelope.method in methods)
-            and (thread is None or thread in (envelope.shallow.thread_id, envelope.thread_id))
-            and (kinds is None or envelope.kind in kinds)
-        )
+        return (methods is None or envelope.method in methods) and (kinds is None or envelope.kind in kinds)
 
     return select

@@ -11,13 +11,16 @@ import asyncio
 import os
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from functools import cached_property
+from itertools import count
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, cast
 
 from codex_runtime._sansio import server_requests as rules
 from codex_runtime.errors import AlreadySettledError, CodexError, LocalProtocolError, ServerRequestNotFoundError
 
 if TYPE_CHECKING:
-    from codex_runtime._io.clock import Cancellable, Clock
+    from codex_runtime._io.clock import Clock
+    from codex_runtime._io.deadlines import Deadline, Deadlines
     from codex_runtime._io.link import Link
     from codex_runtime._sansio.envelope import Envelope, JsonValue, RpcId
     from codex_runtime.runtime._calls import Call
@@ -37,22 +40,40 @@ class Ticket:
     the loop; the second attempt raises :class:`AlreadySettledError`.
     """
 
-    def __init__(self, desk: Desk, link: Link[Call], envelope: Envelope, deadline: float) -> None:
-        self.id = os.urandom(16).hex()
-        self.method = cast("str", envelope.method)
-        self.params: JsonValue = envelope.params
+    def __init__(self, desk: Desk, link: Link[Call], envelope: Envelope, ticket_id: str, deadline: float) -> None:
+        self.id = ticket_id
+        self.method: str = envelope.method or ""
         self.envelope = envelope
         self.generation = link.generation
-        self.thread_id = envelope.thread_id
-        self.turn_id = envelope.turn_id
-        self.item_id = envelope.item_id
         self.deadline = deadline
         self.outcome: Outcome | None = None
         self.reason: str | None = None
-        self._rpc_id = cast("RpcId", envelope.rpc_id)
+        self._rpc_id: RpcId = envelope.rpc_id  # type: ignore[assignment]  # a server request has one
         self._link = link
         self._desk = desk
-        self._done: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self._due: Deadline | None = None
+        self._worker: asyncio.Task[None] | None = None
+        self._done: asyncio.Future[Outcome] | None = None
+
+    @cached_property
+    def params(self) -> JsonValue:
+        """What the server sent."""
+        return self.envelope.params
+
+    @property
+    def thread_id(self) -> str | None:
+        """The thread that asks, if the request names one."""
+        return self.envelope.thread_id
+
+    @property
+    def turn_id(self) -> str | None:
+        """The turn that asks, if the request names one."""
+        return self.envelope.turn_id
+
+    @property
+    def item_id(self) -> str | None:
+        """The item that it is about, if the request names one."""
+        return self.envelope.item_id
 
     @property
     def is_settled(self) -> bool:
@@ -69,7 +90,8 @@ class Ticket:
 
         Raises :class:`InvalidAnswerError` if the method wants content rather than consent.
         """
-        self._settle(rules.accept(self.method, self.params, for_session=for_session))
+        params = self.params if self.method == rules.PERMISSIONS else None  # no other method looks at them
+        self._settle(rules.accept(self.method, params, for_session=for_session))
 
     def decline(self, reason: str | None = None) -> None:
         """Refuse it; the turn goes on. ``reason`` is kept on our side."""
@@ -93,12 +115,12 @@ class Ticket:
         if self.outcome is None:
             self._close("withdrawn", reason)
 
-    def asked_as(self, generation: int, rpc_id: object) -> bool:
-        """Tell whether the server of that generation knows it under that request id."""
-        return self.generation == generation and self._rpc_id == rpc_id
-
     async def wait(self) -> Outcome:
         """Wait until it is settled, by whomever."""
+        if self.outcome is not None:
+            return self.outcome
+        if self._done is None:
+            self._done = asyncio.get_running_loop().create_future()
         return await asyncio.shield(self._done)
 
     def _settle(self, answer: rules.Answer, reason: str | None = None) -> None:
@@ -110,8 +132,9 @@ class Ticket:
     def _close(self, outcome: Outcome, reason: str | None = None) -> None:
         self.outcome = outcome
         self.reason = reason
-        self._done.set_result(outcome)
-        self._desk.closed(self)
+        if self._done is not None:
+            self._done.set_result(outcome)
+        self._desk.closed(self, self._due, self._worker)
 
     def __repr__(self) -> str:
         """Name the method and how it stands, never the payload."""
@@ -135,6 +158,7 @@ class Desk:
         self,
         *,
         clock: Clock,
+        due: Deadlines,
         counters: Counters,
         board: Board | None,
         write: Callable[[Link[Call], bytes], None],
@@ -144,6 +168,7 @@ class Desk:
         capacity: int,
     ) -> None:
         self._clock = clock
+        self._due = due
         self._counters = counters
         self._board = board
         self._write = write
@@ -151,8 +176,9 @@ class Desk:
         self._deadline = deadline
         self._deadlines = deadlines
         self._capacity = capacity
-        self.waiting: dict[str, tuple[Ticket, Cancellable]] = {}
-        self._handlers: dict[str, asyncio.Task[None]] = {}
+        self._ids = map(("{:08x}" + os.urandom(12).hex()).format, count())
+        self.waiting: dict[str, Ticket] = {}
+        self._asked: dict[tuple[int, object], list[Ticket]] = {}  # the same, by generation and the server's own id
         self._tasks: set[asyncio.Task[None]] = set()
         self._queues: list[_Queue] = []
         self._over = False
@@ -164,12 +190,12 @@ class Desk:
 
     def tickets(self) -> tuple[Ticket, ...]:
         """Those that wait, oldest first."""
-        return tuple(ticket for ticket, _ in self.waiting.values())
+        return tuple(self.waiting.values())
 
     def ticket(self, ticket_id: str) -> Ticket:
         """Find an open ticket by its id. Raises :class:`ServerRequestNotFoundError`."""
         try:
-            return self.waiting[ticket_id][0]
+            return self.waiting[ticket_id]
         except KeyError:
             raise ServerRequestNotFoundError(f"no open server request has the id {ticket_id!r}") from None
 
@@ -179,11 +205,12 @@ class Desk:
             self._counters.malformed += 1
             return
         self._counters.server_requests += 1
-        method = cast("str", envelope.method)
-        deadline = self._clock.monotonic() + self._deadlines.get(method, self._deadline)
-        ticket = Ticket(self, link, envelope, deadline)
-        timer = self._clock.call_at(deadline, self._expire, ticket)
-        self.waiting[ticket.id] = (ticket, timer)
+        method = envelope.method or ""
+        deadline = envelope.stamp.monotonic + self._deadlines.get(method, self._deadline)
+        ticket = Ticket(self, link, envelope, next(self._ids), deadline)
+        ticket._due = self._due.add(deadline, self._expire, ticket)  # noqa: SLF001  # one unit: ticket and desk
+        self.waiting[ticket.id] = ticket
+        self._asked.setdefault((link.generation, envelope.rpc_id), []).append(ticket)
         if self._board is not None:
             self._board.opened(ticket)
         if method not in rules.KNOWN:
@@ -201,16 +228,21 @@ class Desk:
             line = link.peer.refuse(rpc_id, answer.code, answer.message, answer.data)
         self._write(link, line)
 
-    def closed(self, ticket: Ticket) -> None:
+    def closed(self, ticket: Ticket, due: Deadline | None, worker: asyncio.Task[None] | None) -> None:
         """Forget a settled ticket and stop whoever still works on it."""
-        outcome = cast("str", ticket.outcome)
+        outcome = ticket.outcome or "withdrawn"
         self._counters.settled[outcome] += 1
         self._counters.settle_times.add(outcome, max(0.0, self._clock.monotonic() - ticket.envelope.stamp.monotonic))
-        _, timer = self.waiting.pop(ticket.id)
-        timer.cancel()
-        task = self._handlers.pop(ticket.id, None)
-        if task is not None and task is not asyncio.current_task():
-            task.cancel()
+        del self.waiting[ticket.id]
+        key = (ticket.generation, ticket.envelope.rpc_id)
+        if len(same := self._asked[key]) == 1:
+            del self._asked[key]
+        else:
+            same.remove(ticket)
+        if due is not None:
+            due.cancel()
+        if worker is not None and worker is not asyncio.current_task():
+            worker.cancel()
         for queue in self._queues:
             queue.discard(ticket)
         if self._board is not None:
@@ -222,7 +254,8 @@ class Desk:
             if envelope.method == "serverRequest/resolved":
                 params = envelope.params
                 rpc_id = params.get("requestId") if isinstance(params, dict) else None
-                self._withdraw([t for t in self.tickets() if t.asked_as(envelope.generation, rpc_id)])
+                if isinstance(rpc_id, (int, str)):
+                    self._withdraw(list(self._asked.get((envelope.generation, rpc_id), ())))
             elif envelope.method == "turn/completed" and (turn_id := envelope.turn_id):
                 self._withdraw([t for t in self.tickets() if t.turn_id == turn_id])
 
@@ -287,7 +320,7 @@ class Desk:
         if ticket.is_settled:
             return
         task = asyncio.get_running_loop().create_task(self._handle(ticket, handler), name=f"answer {ticket.method}")
-        self._handlers[ticket.id] = task
+        ticket._worker = task  # noqa: SLF001  # one unit: ticket and desk
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -345,6 +378,8 @@ class _Queue:
 
 def _can_answer(link: Link[Call], envelope: Envelope) -> bool:
     """Tell whether the request's id can be written at all: an answer under another id would reach nobody."""
+    if isinstance(envelope.rpc_id, int):
+        return True
     try:
         link.peer.answer(cast("RpcId", envelope.rpc_id), None)
     except LocalProtocolError:

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import msgspec
-from msgspec.structs import replace
 
 from codex_runtime._sansio.watchdog import Kill, Memory, Probe, Recycle, Sight, WatchdogPolicy, consider, pace
 from codex_runtime.errors import CodexError
@@ -113,19 +112,15 @@ class Watchdog:
             self._plan(policy)
 
     def _meet(self, link: Link[Call]) -> None:
-        now = self._clock.monotonic()
-        if link is self._link:
-            self._memory = replace(self._memory, at=now)
-        else:
+        if link is not self._link:
             self._link, self._resident = link, None
-            self._memory = Memory(at=now, heard=self._ward.sight(link, None).heard)
+            self._memory = Memory(at=self._clock.monotonic(), heard=self._ward.sight(link, None).heard)
 
     def _look(self, policy: WatchdogPolicy) -> None:
         link = self._calls.link
         if link is None or not link.alive:
             return
-        if link is not self._link:
-            self._meet(link)
+        self._meet(link)
         sight = self._ward.sight(link, self._resident)
         action, self._memory = consider(policy, self._memory, sight, now=self._clock.monotonic())
         match action:

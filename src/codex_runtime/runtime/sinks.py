@@ -38,6 +38,7 @@ class EventSink(Protocol):
 
     async def open(self) -> None:
         """Make ready, before the app server is started. An error here fails the opening of the runtime."""
+        return  # a body, so that a type checker lets a subclass leave it out
 
     async def write(self, batch: Sequence[Envelope | Gap], /) -> None:
         """Take what came since the last call: messages, and a :class:`Gap` in the place of what this sink missed.
@@ -50,6 +51,7 @@ class EventSink(Protocol):
 
     async def aclose(self) -> None:
         """Put in order, after the last message. Called once for each :meth:`open`, whatever happened between."""
+        return
 
 
 class JsonlSink(EventSink):

@@ -21,12 +21,28 @@ class Ticket:
         self._portal = portal
         self.id = ticket.id
         self.method = ticket.method
-        self.params: JsonValue = ticket.params
         self.generation = ticket.generation
-        self.thread_id = ticket.thread_id
-        self.turn_id = ticket.turn_id
-        self.item_id = ticket.item_id
         self.deadline = ticket.deadline
+
+    @property
+    def params(self) -> JsonValue:
+        """What the server sent."""
+        return self._ticket.params
+
+    @property
+    def thread_id(self) -> str | None:
+        """The thread that it belongs to, if it names one."""
+        return self._ticket.thread_id
+
+    @property
+    def turn_id(self) -> str | None:
+        """The turn that it belongs to, if it names one."""
+        return self._ticket.turn_id
+
+    @property
+    def item_id(self) -> str | None:
+        """The item that it belongs to, if it names one."""
+        return self._ticket.item_id
 
     @property
     def outcome(self) -> Outcome | None:
