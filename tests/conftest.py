@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import gc
 import inspect
+import signal
 from typing import TYPE_CHECKING, Any
 
 import codex_cli_bin
@@ -149,8 +150,13 @@ def nothing_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Mark this run, so that its processes are known wherever they end up."""
+    """Mark this run, so that its processes are known wherever they end up, and let Ctrl-C mean something.
+
+    A shell that starts something in the background has it ignore SIGINT, and everything below inherits that.
+    """
     config.stash[token_key] = mark_this_run()
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_finish() -> None:

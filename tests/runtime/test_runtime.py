@@ -10,7 +10,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from codex_runtime._sansio.restart import Exit
-from codex_runtime.errors import CodexError, ConnectionLostError, RequestTimeoutError, RuntimeClosedError
+from codex_runtime.errors import (
+    CodexError,
+    ConnectionLostError,
+    LocalProtocolError,
+    RequestTimeoutError,
+    RuntimeClosedError,
+)
 from codex_runtime.runtime import Envelope, RestartPolicy, Runtime, RuntimeConfig, Ticket
 from codex_runtime.testing._clock import ManualClock
 from codex_runtime.testing._fake_script import Stderr
@@ -301,3 +307,16 @@ async def test_many_runtimes_live_side_by_side() -> None:
     await asyncio.gather(*(runtime.aclose() for runtime in runtimes))
     with pytest.raises(RuntimeClosedError):
         await runtimes[1].request("account/read")
+
+
+def test_another_event_loop_is_told_so_and_harms_nothing() -> None:
+    """It would wait for ever, and a close from there would take the owner's own close along."""
+    runtime = Runtime(config(FakeAppServer()))
+    with asyncio.Runner() as owner:
+        owner.run(runtime.open())
+        with asyncio.Runner() as stranger:
+            for attempt in (runtime.request("thread/list"), runtime.aclose(), runtime.wait_ready()):
+                with pytest.raises(LocalProtocolError, match="another one"):
+                    stranger.run(attempt)
+        owner.run(runtime.aclose())
+    assert runtime.connection.phase == "closed"

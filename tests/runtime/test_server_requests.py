@@ -737,4 +737,5 @@ async def test_the_same_id_twice_is_two_requests() -> None:
         assert len(runtime.tickets) == 2
         wire.say({"method": "serverRequest/resolved", "params": {"requestId": 0}})
         assert runtime.tickets == ()
+        assert runtime._desk._asked == {}, "nothing is kept of them"
         wire.end(Exit(code=0))

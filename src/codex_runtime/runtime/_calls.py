@@ -93,6 +93,7 @@ class Calls:
         self._line: deque[Call] = deque()
         self._drain: asyncio.Task[None] | None = None
         self._closed: Callable[[], CodexError] | None = lambda: LocalProtocolError(NOT_OPEN)
+        self._loop: asyncio.AbstractEventLoop | None = None
         self.link: Link[Call] | None = None
         self.in_flight = 0
 
@@ -102,8 +103,9 @@ class Calls:
         return len(self._line)
 
     def open(self) -> None:
-        """Take calls from now on."""
+        """Take calls from now on, on this event loop."""
         self._closed = None
+        self._loop = asyncio.get_running_loop()
 
     async def request(
         self,
@@ -194,6 +196,7 @@ class Calls:
         """Send a call or put it in line. Whoever waits for its future forgets it, unless it was settled."""
         if self._closed is not None:
             raise self._closed()
+        require_loop(self._loop)
         call = Call(kind, method, params, seconds, asyncio.get_running_loop().create_future())
         call.deadline = self._deadlines.add(now + seconds, self._expire, call)
         if on is not None:
@@ -306,6 +309,12 @@ def _checked(deadline: float) -> float:
     if not deadline > 0:
         raise ConfigError("deadline", "must be a number of seconds above 0")
     return deadline
+
+
+def require_loop(loop: asyncio.AbstractEventLoop | None) -> None:
+    """Refuse a caller on another event loop: it would wait for ever."""
+    if loop is not None and loop is not asyncio.get_running_loop():
+        raise LocalProtocolError("the runtime belongs to the event loop on which it was opened; this is another one")
 
 
 def outcome_of(method: str, envelope: Envelope | None) -> Envelope:

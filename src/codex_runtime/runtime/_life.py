@@ -22,7 +22,7 @@ from codex_runtime.errors import (
     RuntimeClosedError,
     RuntimeDeadError,
 )
-from codex_runtime.runtime._calls import NOT_OPEN, outcome_of
+from codex_runtime.runtime._calls import NOT_OPEN, outcome_of, require_loop
 from codex_runtime.runtime._launch import launcher_of
 from codex_runtime.runtime._supervisor import Supervisor
 from codex_runtime.runtime._watchdog import Watchdog
@@ -91,6 +91,7 @@ class Life:
         self.watchdog = Watchdog(config.watchdog, clock=clock, calls=calls, ward=self)
         self.connection = Connection("starting", 0, None)
         self.link: Link[Call] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
         self.opened_at: float | None = None
         self.ready_at: float | None = None  # since when the present server may be used
         self.server_info = ServerInfo()
@@ -101,7 +102,7 @@ class Life:
         """Start the app server and wait until it is ready. Raises :class:`StartError`. Only once."""
         if self._supervision is not None or self._closing is not None:
             raise LocalProtocolError("a runtime opens only once")
-        loop = asyncio.get_running_loop()
+        self._loop = loop = asyncio.get_running_loop()
         self.opened_at = self._clock.monotonic()
         self._changed = asyncio.Event()
         config = self._config
@@ -126,12 +127,14 @@ class Life:
 
     async def aclose(self) -> None:
         """End it all. Bounded, idempotent, and safe to cancel: the closing goes on by itself."""
+        require_loop(self._loop)
         if self._closing is None:
             self._closing = asyncio.get_running_loop().create_task(self._close(), name="codex-runtime close")
         await asyncio.shield(self._closing)
 
     async def wait_ready(self) -> None:
         """Wait until an app server is ready. Raises :class:`RuntimeDeadError` or :class:`RuntimeClosedError`."""
+        require_loop(self._loop)
         while self.connection.phase != "running":
             if self._dead is not None:
                 raise self._gone()
