@@ -50,7 +50,8 @@ async def test_the_child_has_a_session_of_its_own_and_default_signals(*, guarded
             assert os.getsid(child.pid) == child.pid
             assert os.getsid(child.pid) != os.getsid(0)
             if guarded:
-                assert int(recorder.find_line("SigIgn:") or "", 16) == 0
+                # 32 and 33 are the C library's own; it lets nobody touch them.
+                assert int(recorder.find_line("SigIgn:") or "", 16) & ~(3 << 31) == 0
                 assert int(recorder.find_line("SigBlk:") or "", 16) == 0
     finally:
         signal.signal(signal.SIGUSR2, ignored)
