@@ -33,8 +33,8 @@
     └── StoreError                           a file of ours cannot be read or written
 
 Catch :class:`CodexError` for all of them. ``RequestFailedError`` and ``TurnFailedError`` repeat what the server
-said, and so does ``HandshakeError`` if a listening server would not let us in; no other message holds anything that came
-over the wire.
+said, and so does ``HandshakeError`` if the server refused the greeting or would not let us in; no other message holds
+anything that came over the wire.
 """
 
 from __future__ import annotations

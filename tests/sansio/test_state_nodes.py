@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from codex_runtime._sansio.envelope import NO_STAMP, Envelope, decode_lines
+from codex_runtime._sansio.envelope import NO_STAMP, Envelope, decode_lines, params_of
 from codex_runtime._sansio.state import StateLimits
 from codex_runtime._sansio.state_nodes import (
     LOOSE,
@@ -18,7 +18,6 @@ from codex_runtime._sansio.state_nodes import (
     cut,
     error_of,
     item_content,
-    params_of,
     turn_report,
 )
 

@@ -29,6 +29,7 @@ __all__ = [
     "RpcId",
     "Stamp",
     "decode_lines",
+    "params_of",
     "stamp_outbound",
 ]
 
@@ -326,6 +327,12 @@ def _raw(message: dict[str, JsonValue], key: str) -> Raw:
     import json  # for lines that no server of today writes
 
     return Raw(json.dumps(message[key]).encode())
+
+
+def params_of(envelope: Envelope) -> dict[str, JsonValue]:
+    """Decode the parameters of a message in full; empty if there are none, or none that can be read."""
+    params = envelope.params
+    return params if isinstance(params, dict) else {}
 
 
 def _canonical(value: str | None) -> str | None:

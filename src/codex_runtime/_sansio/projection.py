@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import ClassVar, Final, Protocol
 
-from codex_runtime._sansio.envelope import Envelope, JsonValue
+from codex_runtime._sansio.envelope import Envelope, JsonValue, params_of
 from codex_runtime._sansio.state import NOTHING, Connection, PendingRequest, RuntimeState, StateLimits
 from codex_runtime._sansio.state_nodes import (
     ItemNode,
@@ -26,7 +26,6 @@ from codex_runtime._sansio.state_nodes import (
     byte_size,
     cut,
     error_of,
-    params_of,
     turn_report,
 )
 from codex_runtime._sansio.state_tree import StateTree
@@ -154,13 +153,6 @@ class Projection:
     def remove_pending(self, ticket_id: str) -> None:
         """A request of the server needs no answer any more."""
         if self._pending.pop(ticket_id, None) is not None:
-            self._pending_changed()
-
-    def clear_pending(self, generation: int) -> None:
-        """No request of this app server will be answered any more."""
-        kept = {key: request for key, request in self._pending.items() if request.generation != generation}
-        if len(kept) != len(self._pending):
-            self._pending = kept
             self._pending_changed()
 
     def end_generation(self) -> None:

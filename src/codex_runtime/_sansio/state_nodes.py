@@ -13,7 +13,7 @@ from types import MappingProxyType
 import msgspec
 from msgspec import Raw, Struct, field
 
-from codex_runtime._sansio.envelope import DECODE_ERRORS, Envelope, JsonValue
+from codex_runtime._sansio.envelope import DECODE_ERRORS, Envelope, params_of
 from codex_runtime._sansio.state import ItemState, ItemStatus, StateLimits, ThreadState, TurnState
 
 __all__ = [
@@ -26,7 +26,6 @@ __all__ = [
     "cut",
     "error_of",
     "item_content",
-    "params_of",
     "turn_report",
 ]
 
@@ -351,12 +350,6 @@ class _ErrorLine(Struct):
 _decode_error = msgspec.json.Decoder(_ErrorLine).decode
 _decode_turn = msgspec.json.Decoder(_TurnLine).decode
 _decode_content = msgspec.json.Decoder(_ContentLine).decode
-
-
-def params_of(envelope: Envelope) -> dict[str, JsonValue]:
-    """Decode the parameters of a message in full; what cannot be read has none."""
-    params = envelope.params
-    return params if isinstance(params, dict) else {}
 
 
 def turn_report(envelope: Envelope) -> TurnReport:

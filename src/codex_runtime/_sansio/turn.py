@@ -14,9 +14,9 @@ from collections import deque
 
 from msgspec import UNSET
 
-from codex_runtime._sansio.envelope import NO_STAMP, Envelope
+from codex_runtime._sansio.envelope import NO_STAMP, Envelope, params_of
 from codex_runtime._sansio.turn_events import TurnCompleted, TurnEvent, TurnStarted
-from codex_runtime._sansio.turn_fold import NOTHING, Events, TurnFold, other, params_of
+from codex_runtime._sansio.turn_fold import NOTHING, Events, TurnFold, other
 from codex_runtime._sansio.turn_items import mapping, number, seconds, text, turn_fault
 from codex_runtime._sansio.turn_result import TokenCounts, TurnFault, TurnResult, TurnStatus
 from codex_runtime.errors import LocalProtocolError

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar, TypeAlias
 
-from codex_runtime._sansio.envelope import Envelope, JsonValue
+from codex_runtime._sansio.envelope import Envelope, JsonValue, params_of
 from codex_runtime._sansio.turn_buffer import OUTPUT_LIMIT, TextWindow
 from codex_runtime._sansio.turn_events import (
     CommandInput,
@@ -54,7 +54,7 @@ from codex_runtime._sansio.turn_result import (
     TurnStatus,
 )
 
-__all__ = ["NOTHING", "Events", "TurnFold", "other", "params_of"]
+__all__ = ["NOTHING", "Events", "TurnFold", "other"]
 
 Events: TypeAlias = Sequence[TurnEvent]
 
@@ -316,11 +316,6 @@ Handler: TypeAlias = Callable[[TurnFold, Envelope], Events]
 def other(envelope: Envelope) -> Events:
     """The event for a message that has none of its own."""
     return (OtherNotification(envelope.method or "", envelope),)
-
-
-def params_of(envelope: Envelope) -> dict[str, JsonValue]:
-    """The parameters of a message; empty if they cannot be read."""
-    return mapping(envelope.params)
 
 
 def _final_message(messages: tuple[AgentMessage, ...], status: TurnStatus) -> AgentMessage | None:

@@ -10,12 +10,10 @@ import asyncio
 import os
 import shlex
 import shutil
-import signal
 import sys
 import tempfile
 import time
 import uuid
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,6 +27,7 @@ from codex_runtime.cli._census import MARK, alive
 from codex_runtime.cli._exits import ExitCode, Failure
 from codex_runtime.cli._questions import Answer, Answerer, Keyboard, keyboard
 from codex_runtime.cli._screen import Screen
+from codex_runtime.cli._signals import end_at_once
 from codex_runtime.cli._view import TurnView, seconds, summary
 from codex_runtime.client import ApprovalRequested, Client, CommandStarted
 from codex_runtime.client._version import server_version
@@ -108,7 +107,7 @@ class _Demo:
         )
         self._screen.status("starting the app server")
         async with Client(config) as client:
-            signals.on_end = lambda: _kill(client.runtime.pid)
+            signals.on_end = lambda: end_at_once(client.runtime.pid)
             self._introduce(client, model)
             async with await client.start_session(
                 cwd=self._stage.workspace, approvals="stream", deadline=60.0
@@ -221,7 +220,7 @@ class _Demo:
         self._before = alive(self._mark)
         text = f"SIGKILL to process {pid}, the app server, one of {len(self._before)} that are running"
         self._screen.paragraph(text, "bold red", mark="✗ ", mark_style="bold red")
-        _kill(pid)
+        end_at_once(pid)
 
     def _note_restart(self, restarted: Restarted) -> None:
         self._tally.restarts.append(restarted.exit.describe())
@@ -273,9 +272,3 @@ def program(called: str, path: str | None) -> str:
     if Path(called).name != NAME or shutil.which(NAME, path=path) is not None:
         return NAME
     return shlex.quote(called)
-
-
-def _kill(pid: int | None) -> None:
-    if pid is not None:
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)

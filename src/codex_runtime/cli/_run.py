@@ -10,10 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import sys
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
@@ -23,7 +21,7 @@ from codex_runtime.cli._exits import ExitCode, Failure, failure_of
 from codex_runtime.cli._jsonl import JsonLines, result_record
 from codex_runtime.cli._questions import Answer, Answerer, Keyboard, keyboard
 from codex_runtime.cli._screen import Screen
-from codex_runtime.cli._signals import Signals
+from codex_runtime.cli._signals import Signals, end_at_once
 from codex_runtime.cli._view import TurnView, summary
 from codex_runtime.client import ApprovalPolicy, ApprovalRequested, Client, RunProfile, SandboxMode
 from codex_runtime.client._version import server_version
@@ -132,7 +130,7 @@ class _Run:
         if self._screen is not None:
             self._screen.status("starting the app server")
         async with Client(config, profile=profile) as client:
-            signals.on_end = lambda: _kill(client.runtime.pid)
+            signals.on_end = lambda: end_at_once(client.runtime.pid)
             async with await self._session(client) as session:
                 await _require_login(client)
                 self._introduce(client, session)
@@ -264,9 +262,3 @@ async def _require_login(client: Client) -> None:
             ExitCode.NOT_STARTED,
             "nobody is logged in: run `codex login`, or configure a model provider of your own; `codex-runtime doctor` tells more",
         )
-
-
-def _kill(pid: int | None) -> None:
-    if pid is not None:
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)

@@ -7,7 +7,9 @@ means to cancel its task: everything is closed on the way out, and nothing is le
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
+from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
 from codex_runtime.cli._exits import ExitCode, Failure
@@ -16,9 +18,16 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from types import TracebackType
 
-__all__ = ["Signals", "complete"]
+__all__ = ["Signals", "complete", "end_at_once"]
 
 _CAUGHT = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def end_at_once(pid: int | None) -> None:
+    """Kill a process, if there is one."""
+    if pid is not None:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def complete(work: Callable[[Signals], Awaitable[ExitCode]]) -> ExitCode:
