@@ -56,9 +56,7 @@ class LoopClock:
         """The loop's own time."""
         return asyncio.get_running_loop().time()
 
-    def wall(self) -> float:
-        """The machine's Unix time."""
-        return time.time()
+    wall = staticmethod(time.time)
 
     def call_at(self, when: float, callback: Callable[[*Ts], object], *args: *Ts) -> Cancellable:
         """Plan a call on the loop; an exception in it goes to the loop's exception handler."""

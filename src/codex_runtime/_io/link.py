@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from msgspec.structs import replace
@@ -26,6 +27,8 @@ T = TypeVar("T")
 class Link(Generic[T]):
     """A connection of one generation. Implements the transport's ``Receiver``.
 
+    ``write`` sends a line to the server of this generation, and to no other; ``data_received`` takes what that wrote.
+
     ``on_data`` is called with each chunk, ``on_lost`` once when the server is gone, both on the loop; they must not raise.
     :attr:`lost` is done from then on. :attr:`is_retired` tells whether it had to end because of :meth:`retire`.
     """
@@ -42,7 +45,9 @@ class Link(Generic[T]):
         self.generation = generation
         self.peer: Peer[T] = Peer(first_id=first_id, line_limit=line_limit)
         self.lost: asyncio.Future[Exit] = asyncio.get_running_loop().create_future()
-        self._on_data = on_data
+        # What is done for every message is bound once: the road is as long as the calls on it.
+        self.data_received: Callable[[bytes], None] = partial(on_data, self)
+        self.write: Callable[[bytes], None] = _drop
         self._on_lost = on_lost
         self._transport: Transport | None = None
         self._ending: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -52,6 +57,7 @@ class Link(Generic[T]):
     async def open(self, launcher: Launcher) -> None:
         """Start the server, or connect to it. Raises :class:`StartError`."""
         self._transport = await launcher.launch(self)
+        self.write = self._transport.write
 
     @property
     def transport(self) -> Transport:
@@ -69,15 +75,6 @@ class Link(Generic[T]):
     def unsent(self) -> int:
         """Bytes that wait for the server to read them."""
         return 0 if self._transport is None else self._transport.unsent
-
-    def write(self, line: bytes) -> None:
-        """Send a line to the server of this generation, and to no other."""
-        if self._transport is not None:
-            self._transport.write(line)
-
-    def data_received(self, data: bytes, /) -> None:
-        """Take what the server wrote."""
-        self._on_data(self, data)
 
     def connection_lost(self, exit: Exit, /) -> None:  # noqa: A002
         """Take note that the server is gone."""
@@ -112,3 +109,7 @@ class Link(Generic[T]):
         if not self.lost.done():
             await self.aclose()
         return await asyncio.shield(self.lost)
+
+
+def _drop(line: bytes) -> None:
+    """Send to nobody: the link is not open yet."""

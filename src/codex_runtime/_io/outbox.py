@@ -11,6 +11,7 @@ the descriptor. A failed write is not reported: that the far side is gone is for
 
 from __future__ import annotations
 
+import os
 import socket
 from collections import deque
 from contextlib import suppress
@@ -28,15 +29,20 @@ _NO_SIGNAL = getattr(socket, "MSG_NOSIGNAL", 0)
 
 
 class Outbox:
-    """Sends bytes through ``sock``, which it owns."""
+    """Sends bytes through ``sock``, which it owns. A fork of our process may not: it would cut into the lines of ours.
+
+    ``sent_one`` tells whether anything was sent since the far side was heard. Whoever hears it sets that to False, and the
+    next message goes out at once.
+    """
 
     def __init__(self, sock: socket.socket, loop: asyncio.AbstractEventLoop) -> None:
+        self._owner = os.getpid()
         sock.setblocking(False)
         self._sock = sock
         self._loop = loop
         self._pieces: deque[memoryview] = deque()
         self.unsent = 0  # bytes accepted and not yet taken by the system
-        self._sent_one = False  # since we last heard from the far side
+        self.sent_one = False
         self._flush_due = False  # at the end of this loop iteration
         self._stalled = False  # until the system says that there is room
         self._finishing = False
@@ -45,19 +51,21 @@ class Outbox:
 
     def write(self, data: bytes) -> None:
         """Send ``data`` after everything before it; dropped once the box is finishing or closed."""
+        if os.getpid() != self._owner:
+            raise RuntimeError("this app server belongs to the process that started it, not to a fork of that process")
         if self._finishing or not data:
             return
         if self._flush_due or self._stalled:
             self._pieces.append(memoryview(data))
             self.unsent += len(data)
             return
-        if self._sent_one:
+        if self.sent_one:
             self._flush_due = True
             self._loop.call_soon(self._flush_rest)
             self._pieces.append(memoryview(data))
             self.unsent += len(data)
             return
-        self._sent_one = True
+        self.sent_one = True
         try:
             taken = self._sock.send(data, _NO_SIGNAL)
         except ConnectionError:
@@ -69,10 +77,6 @@ class Outbox:
             self._pieces.append(memoryview(data)[taken:])
             self.unsent += len(data) - taken
             self._stall(stalled=True)
-
-    def heard(self) -> None:
-        """Note that the far side said something: the next message may go out at once."""
-        self._sent_one = False
 
     async def drain(self) -> None:
         """Wait until less than ``LOW_WATER`` is unsent, or nothing can be sent any more."""

@@ -31,7 +31,7 @@ from codex_runtime._sansio.restart import Exit
 from codex_runtime.errors import StartError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from codex_runtime._io.transport import Receiver
 
@@ -111,6 +111,7 @@ class ChildProcess:
         self._tail = StderrTail(spec.stderr_tail_bytes)
         self._pid = process.pid if control is None else None
         self._receiver: Receiver | None = None
+        self._deliver: Callable[[bytes], None]  # to the receiver; reading starts with one
         self._reading = False
         self._at_end = False  # of stdout
         self._rung = Rung.UNTOUCHED
@@ -145,8 +146,6 @@ class ChildProcess:
 
     def write(self, data: bytes) -> None:
         """Send ``data`` after everything before it; dropped after the loss."""
-        if os.getpid() != self._owner:  # asked here, for this is done for every message
-            self._require_owner()
         self._outbox.write(data)
 
     async def drain(self) -> None:
@@ -189,6 +188,7 @@ class ChildProcess:
     def open(self, receiver: Receiver) -> None:
         """Begin to deliver to ``receiver``."""
         self._receiver = receiver
+        self._deliver = receiver.data_received
         self.resume_reading()
         self._watch = watch_exit(self._process.pid, self._loop, self._on_exit)
 
@@ -201,14 +201,13 @@ class ChildProcess:
     # --- what the descriptors say ---
 
     def _read_stdout(self) -> None:
-        assert self._receiver is not None  # noqa: S101  reading starts with a receiver
         try:
             data = os.read(self._stdout, _READ_SIZE)
         except BlockingIOError:
             return
         if data:
-            self._outbox.heard()
-            self._receiver.data_received(data)
+            self._outbox.sent_one = False
+            self._deliver(data)
         else:
             self.pause_reading()
             self._at_end = True

@@ -35,7 +35,10 @@ class LineFramer:
 
         For each fault in the list, the start of that line was appended to :attr:`heads`.
         """
-        if NEWLINE not in data:
+        end = data.find(NEWLINE)
+        if 0 <= end == len(data) - 1 < self._limit and not self._tail:
+            return [data]  # one line and no more: what a call's answer is
+        if end < 0:
             if data:
                 self._hold(data)
             return []

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import enum
 import re
+from collections.abc import Sequence
 from itertools import accumulate
 from typing import Generic, TypeVar
 
@@ -33,6 +34,7 @@ MAX_ID_DIGITS = 18
 # As numbers: looking for one byte as bytes makes the interpreter raise and drop an error first.
 NEWLINE, RETURN = b"\n\r"
 
+_encode = msgspec.json.Encoder().encode
 _ANSWERS = re.compile(rb'\s*\{\s*"id"\s*:\s*(\d{1,18})\s*,\s*"(?:result|error)"')
 
 
@@ -54,8 +56,8 @@ class Received(Struct, Generic[T]):
     """
 
     envelopes: list[Envelope]
-    answered: list[tuple[T, Envelope]]
-    asked: list[Envelope]
+    answered: Sequence[tuple[T, Envelope]] = ()
+    asked: Sequence[Envelope] = ()
     malformed: int = 0
     too_long: int = 0
     late: int = 0
@@ -93,8 +95,10 @@ class Peer(Generic[T]):
     def greet(self, params: object, token: T) -> tuple[int, bytes]:
         """Begin the connection: the ``initialize`` request."""
         self._require(PeerState.NEW)
+        self.state = PeerState.READY
+        greeting = self.request("initialize", params, token)
         self.state = PeerState.GREETING
-        return self._request("initialize", params, token)
+        return greeting
 
     def greeted(self) -> bytes:
         """End the greeting: the ``initialized`` notification. Requests may follow."""
@@ -106,7 +110,12 @@ class Peer(Generic[T]):
         """Ask for something. Returns the request's id and the bytes to write."""
         if self.state is not PeerState.READY:
             self._require(PeerState.READY)
-        return self._request(method, params, token)
+        request_id = self._next_id
+        # The server refuses absent params where it wants an object, so "nothing" is told as an empty one.
+        line = encode({"id": request_id, "method": method, "params": {} if params is None else params})
+        self._next_id += 1
+        self._waiting[request_id] = token
+        return request_id, line
 
     def notify(self, method: str, params: object = None) -> bytes:
         """Tell something that wants no answer."""
@@ -146,16 +155,20 @@ class Peer(Generic[T]):
         return self._sort(*decode_lines(self._framer.finish(), first_seq, stamp))
 
     def _sort(self, envelopes: list[Envelope], special: list[Envelope] | None) -> Received[T]:
-        received: Received[T] = Received(envelopes, [], [])
-        for envelope in special or ():
+        if special is None:
+            return Received(envelopes)
+        answered: list[tuple[T, Envelope]] = []
+        asked: list[Envelope] = []
+        received = Received(envelopes, answered, asked)
+        for envelope in special:
             match envelope.kind:
-                case "server_request":
-                    received.asked.append(envelope)
                 case "response":
                     if (token := self._take(envelope.rpc_id)) is not None:
-                        received.answered.append((token, envelope))
+                        answered.append((token, envelope))
                     else:
                         received.late += 1
+                case "server_request":
+                    asked.append(envelope)
                 case "unusable":
                     if envelope.fault is not None and envelope.fault.reason == "too_long":
                         received.too_long += 1
@@ -166,23 +179,17 @@ class Peer(Generic[T]):
                             continue  # half a line, cut by the end of the stream: its call is lost, not badly answered
                     # A call whose answer cannot be used fails now, not at its deadline.
                     if (found := _ANSWERS.match(envelope.raw)) and (token := self._take(int(found[1]))) is not None:
-                        received.answered.append((token, envelope))
+                        answered.append((token, envelope))
                 case _:
                     received.malformed += 1
         return received
 
     def _take(self, rpc_id: object) -> T | None:
+        if type(rpc_id) is int:
+            return self._waiting.pop(rpc_id, None)
         if isinstance(rpc_id, str) and rpc_id.isascii() and rpc_id.isdecimal() and len(rpc_id) <= MAX_ID_DIGITS:
-            rpc_id = int(rpc_id)
-        return self._waiting.pop(rpc_id, None) if isinstance(rpc_id, int) else None
-
-    def _request(self, method: str, params: object, token: T) -> tuple[int, bytes]:
-        request_id = self._next_id
-        # The server refuses absent params where it wants an object, so "nothing" is told as an empty one.
-        line = encode({"id": request_id, "method": method, "params": {} if params is None else params})
-        self._next_id += 1
-        self._waiting[request_id] = token
-        return request_id, line
+            return self._waiting.pop(int(rpc_id), None)
+        return None
 
     def _require(self, state: PeerState) -> None:
         if self.state is not state:
@@ -192,15 +199,15 @@ class Peer(Generic[T]):
 def encode(message: dict[str, object]) -> bytes:
     """Return one line, or raise :class:`LocalProtocolError` for what the server would drop or die of."""
     try:
-        line = msgspec.json.encode(message)
+        line = _encode(message)
     except UnicodeEncodeError:
         raise LocalProtocolError("the message holds a lone surrogate, which is not valid UTF-8") from None
     except RecursionError:
         raise LocalProtocolError("the message is nested too deeply or holds itself") from None
     except (TypeError, ValueError, OverflowError, msgspec.MsgspecError) as error:
         raise LocalProtocolError(f"the message cannot be written as JSON: {error}") from None
-    # Most messages hold fewer brackets than the limit; only then is the depth worth measuring.
-    if line.count(b"{") + line.count(b"[") > MAX_DEPTH and _depth(line) > MAX_DEPTH:
+    # Each level takes two brackets, and most messages hold fewer of them; only then is the depth worth measuring.
+    if len(line) > 2 * MAX_DEPTH and line.count(b"{") + line.count(b"[") > MAX_DEPTH and _depth(line) > MAX_DEPTH:
         raise LocalProtocolError(f"the message is nested deeper than {MAX_DEPTH} levels")
     # Raw values pass through the encoder unread; a newline in one would cut the line in two.
     if NEWLINE in line or RETURN in line:

@@ -8,15 +8,16 @@ comes first settles it: the answer, the deadline, the loss of the server, or the
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 from collections import deque
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-import msgspec
 from msgspec import Struct
 
-from codex_runtime._sansio.envelope import ABSENT, JsonValue, loads
+from codex_runtime._io.alarm import Alarm
+from codex_runtime._sansio.envelope import ABSENT, DECODE_ERRORS, JsonValue, loads
 from codex_runtime._sansio.peer import refusal_of
 from codex_runtime.errors import (
     CodexError,
@@ -30,7 +31,6 @@ from codex_runtime.errors import (
 
 if TYPE_CHECKING:
     from codex_runtime._io.clock import Clock
-    from codex_runtime._io.deadlines import Deadline, Deadlines
     from codex_runtime._io.link import Link
     from codex_runtime._sansio.envelope import Envelope
     from codex_runtime.runtime.metrics import Counters
@@ -51,22 +51,23 @@ CallKind: TypeAlias = Literal["greeting", "request", "notification"]
 class Call(Struct, eq=False):
     """One request or notification on its way. ``future`` gets the response, or ``None`` once a notification is out.
 
-    ``at_once`` gets the response too, inside the dispatch, before anything that follows it is looked at.
+    ``seconds`` is the time that it was given, which is over at ``due``. ``at_once`` gets the response too, inside the
+    dispatch, before anything that follows it is looked at. ``link`` is where it is in flight, if it is.
     """
 
     kind: CallKind
     method: str
     params: object
-    seconds: float
     future: asyncio.Future[Envelope | None]
+    seconds: float
+    due: float
     at_once: Callable[[Envelope], None] | None = None
-    link: Link[Call] | None = None  # while it is in flight
+    link: Link[Call] | None = None
     request_id: int = 0
-    deadline: Deadline | None = None
 
 
 class Calls:
-    """The line of calls of one runtime.
+    """The calls of one runtime.
 
     ``link`` is the ready link, or ``None`` while there is none; calls then wait in line. ``pump`` looks whether the
     first in line can go.
@@ -76,7 +77,6 @@ class Calls:
         self,
         *,
         clock: Clock,
-        deadlines: Deadlines,
         counters: Counters,
         deadline: float,
         max_in_flight: int,
@@ -84,12 +84,13 @@ class Calls:
         write: Callable[[Link[Call], bytes], None],
     ) -> None:
         self._clock = clock
-        self._deadlines = deadlines
+        self._alarm = Alarm(clock, self._expire)
         self._counters = counters
         self._deadline = deadline
         self._max_in_flight = max_in_flight
         self._overload_retries = overload_retries
         self._write = write
+        self._open: dict[Call, None] = {}  # all that have no outcome yet, oldest first
         self._line: deque[Call] = deque()
         self._drain: asyncio.Task[None] | None = None
         self._closed: Callable[[], CodexError] | None = lambda: LocalProtocolError(NOT_OPEN)
@@ -129,7 +130,7 @@ class Calls:
                 try:
                     response = await call.future
                 finally:
-                    if call.deadline is not None:
+                    if call in self._open:
                         self._forget(call)
                 if response is not None:
                     self._counters.request_times.add(method, response.stamp.monotonic - began)
@@ -158,9 +159,11 @@ class Calls:
 
     def decoded(self, method: str, envelope: Envelope) -> JsonValue:
         """Return the result that a response holds. Raises :class:`RemoteProtocolError`."""
+        if envelope.result is ABSENT:
+            return None
         try:
-            return loads(result) if (result := bytes(envelope.result)) else None
-        except (ValueError, RecursionError, msgspec.MsgspecError):
+            return loads(envelope.result)
+        except DECODE_ERRORS:
             self._counters.requests_failed += 1
             raise RemoteProtocolError(f"{method}: the result cannot be decoded") from None
 
@@ -181,7 +184,7 @@ class Calls:
         try:
             return await call.future
         finally:
-            if call.deadline is not None:
+            if call in self._open:
                 self._forget(call)
 
     def _start(
@@ -196,18 +199,24 @@ class Calls:
         """Send a call or put it in line. Whoever waits for its future forgets it, unless it was settled."""
         if self._closed is not None:
             raise self._closed()
-        require_loop(self._loop)
-        call = Call(kind, method, params, seconds, asyncio.get_running_loop().create_future())
-        call.deadline = self._deadlines.add(now + seconds, self._expire, call)
-        if on is not None:
-            try:
-                self._send(call, on)
-            except BaseException:
-                self._forget(call)
-                raise
-        else:
-            self._line.append(call)
-            self.pump()
+        loop = asyncio.get_running_loop()
+        if loop is not self._loop:
+            require_loop(self._loop)
+        call = Call(kind, method, params, asyncio.Future(loop=loop), seconds, due := now + seconds)
+        self._open[call] = None
+        if due < self._alarm.at:
+            self._alarm.by(due)
+        if on is None:
+            on = self.link
+            if self._line or on is None or self.in_flight >= self._max_in_flight or on.unsent > MAX_UNSENT:
+                self._line.append(call)
+                self.pump()
+                return call
+        try:
+            self._send(call, on)
+        except BaseException:
+            self._forget(call)
+            raise
         return call
 
     def pump(self) -> None:
@@ -224,13 +233,12 @@ class Calls:
                 except Exception as error:  # noqa: BLE001  # it goes to the one whose call it is, not to who made room
                     call.future.set_exception(error)
 
-    def settle(self, answered: list[tuple[Call, Envelope]]) -> None:
+    def settle(self, answered: Iterable[tuple[Call, Envelope]]) -> None:
         """Give calls their responses."""
         for call, envelope in answered:
             if not call.future.done():
                 call.future.set_result(envelope)
-            if call.deadline is not None:
-                self._land(call, call.deadline)
+            self._land(call)
         if self._line:
             self.pump()
 
@@ -240,8 +248,7 @@ class Calls:
             if not call.future.done():
                 self._counters.requests_lost += 1
                 call.future.set_exception(error())
-            if call.deadline is not None:
-                self._land(call, call.deadline)
+            self._land(call)
 
     def close(self, error: Callable[[], CodexError]) -> None:
         """Fail everything in line and all that would still come."""
@@ -266,18 +273,20 @@ class Calls:
         self._counters.requests += 1
         self._write(link, data)
 
-    def _expire(self, call: Call) -> None:
-        if not call.future.done():
-            self._counters.requests_timed_out += 1
-            call.future.set_exception(RequestTimeoutError(call.method, call.seconds))
+    def _expire(self, now: float) -> float:
+        """Fail the calls whose time is over, and return when the next one's is."""
+        for call in sorted([call for call in self._open if call.due <= now], key=lambda call: call.due):
+            if not call.future.done():
+                self._counters.requests_timed_out += 1
+                call.future.set_exception(RequestTimeoutError(call.method, call.seconds))
+        return min((call.due for call in self._open if not call.future.done()), default=math.inf)
 
-    def _land(self, call: Call, deadline: Deadline) -> None:
-        """Take note that a call is neither in flight nor in line, and has no deadline any more."""
+    def _land(self, call: Call) -> None:
+        """Take note that a call is neither in flight nor in line any more."""
+        self._open.pop(call, None)
         if call.link is not None:
             call.link = None
             self.in_flight -= 1
-        deadline.cancel()
-        call.deadline = None
 
     def _forget(self, call: Call) -> None:
         """Let go of a call that nobody answered, or nobody waits for."""
@@ -285,8 +294,7 @@ class Calls:
             link.peer.abandon(call.request_id)
         elif call in self._line:
             self._line.remove(call)
-        if call.deadline is not None:
-            self._land(call, call.deadline)
+        self._land(call)
         if self._line:
             self.pump()
 
@@ -301,6 +309,7 @@ class Calls:
 
     async def aclose(self) -> None:
         """Wait for what :meth:`close` cancelled."""
+        self._alarm.close()
         if self._drain is not None:
             await asyncio.wait([self._drain])
 

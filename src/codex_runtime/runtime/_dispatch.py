@@ -11,7 +11,7 @@ after publishing because they may write, and what they write has a later number.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
 
 from codex_runtime._sansio.envelope import Envelope, Stamp, stamp_outbound
@@ -64,13 +64,13 @@ class Dispatch:
         self._fanout = fanout
         self._projection = projection
         self._desk: Desk
-        self._settle: Callable[[list[tuple[Call, Envelope]]], None]
+        self._settle: Callable[[Sequence[tuple[Call, Envelope]]], None]
         self._listeners: dict[str, tuple[ThreadListener, ...]] = {}
         self._takers: dict[str, tuple[Taker, ...]] = {}
         self._next_seq = 0
         self._unpublished = 0  # bytes of the lines that are still to be completed, roughly
 
-    def serve(self, desk: Desk, settle: Callable[[list[tuple[Call, Envelope]]], None]) -> None:
+    def serve(self, desk: Desk, settle: Callable[[Sequence[tuple[Call, Envelope]]], None]) -> None:
         """Name those who answer to server requests and to responses. They write through here, so they come second."""
         self._desk = desk
         self._settle = settle
@@ -121,7 +121,7 @@ class Dispatch:
         if envelopes:
             self._next_seq += len(envelopes)
             counters.messages += len(envelopes)
-            if self._projection is not None:
+            if self._projection is not None and len(received.answered) < len(envelopes):  # a response tells no state
                 self._projection.fold(envelopes)
             # Of an over-long line only the head is kept, so there the bytes that were read say nothing.
             weight = sum([len(envelope.raw) for envelope in envelopes]) if received.too_long else self._unpublished

@@ -71,7 +71,6 @@ class Runtime:
         )
         self._calls = Calls(
             clock=clock,
-            deadlines=deadlines,
             counters=counters,
             deadline=config.request_deadline,
             max_in_flight=config.max_in_flight,

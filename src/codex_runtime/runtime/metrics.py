@@ -5,7 +5,7 @@ Counting happens once per read or per call, never per event, on the loop's own t
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -19,6 +19,8 @@ BOUNDS = (0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10.0, 60.0, 600.0)
 # Names of methods come from callers. So many are counted apart, the rest together.
 MAX_NAMES = 256
 REST = "other"
+# So many durations are kept as they are before they are counted.
+MAX_FRESH = 64
 
 
 class Durations(Struct, frozen=True):
@@ -39,27 +41,52 @@ class Times:
     __slots__ = ("_cells",)
 
     def __init__(self) -> None:
-        self._cells: dict[str, list[float]] = {}  # sum, longest, and the count of each bucket
+        self._cells: dict[str, _Cell] = {}
 
     def add(self, name: str, seconds: float) -> None:
         """Count one more."""
         cell = self._cells.get(name)
         if cell is None:
-            if len(self._cells) >= MAX_NAMES:
-                name = REST
-            cell = self._cells.setdefault(name, [0.0] * (3 + len(BOUNDS)))
-        cell[0] += seconds
-        cell[1] = max(cell[1], seconds)
-        cell[2 + bisect_left(BOUNDS, seconds)] += 1
+            cell = self._cells.setdefault(name if len(self._cells) < MAX_NAMES else REST, _Cell())
+        fresh = cell.fresh
+        fresh.append(seconds)
+        if len(fresh) == MAX_FRESH:
+            cell.book()
 
     def snapshot(self) -> Mapping[str, Durations]:
         """Return a copy that nobody can change."""
-        return MappingProxyType({name: _durations(*cell) for name, cell in self._cells.items()})
+        return MappingProxyType({name: cell.durations() for name, cell in self._cells.items()})
 
 
-def _durations(total: float, longest: float, *buckets: float) -> Durations:
-    counts = tuple(map(int, buckets))
-    return Durations(sum(counts), total, longest, counts)
+class _Cell:
+    """The durations of one name. Those that are fresh are sorted into the buckets together, which is cheaper."""
+
+    __slots__ = ("_buckets", "_longest", "_sum", "fresh")
+
+    def __init__(self) -> None:
+        self.fresh: list[float] = []
+        self._sum = 0.0
+        self._longest = 0.0
+        self._buckets = [0] * (1 + len(BOUNDS))
+
+    def book(self) -> None:
+        """Sort in what is fresh."""
+        fresh = sorted(self.fresh)
+        self.fresh.clear()
+        self._sum += sum(fresh)
+        self._longest = max(self._longest, *fresh[-1:])
+        below = 0
+        for k, bound in enumerate(BOUNDS):
+            upto = bisect_right(fresh, bound)
+            self._buckets[k] += upto - below
+            below = upto
+        self._buckets[-1] += len(fresh) - below
+
+    def durations(self) -> Durations:
+        """Return all of them as they are now."""
+        if self.fresh:
+            self.book()
+        return Durations(sum(self._buckets), self._sum, self._longest, tuple(self._buckets))
 
 
 class Counters(Struct):
