@@ -24,7 +24,7 @@ from codex_runtime.runtime._pump import Pumps
 from codex_runtime.runtime._reattach import Reattach, Reattachments
 from codex_runtime.runtime._server_requests import Desk, Ticket
 from codex_runtime.runtime.config import RuntimeConfig
-from codex_runtime.runtime.metrics import Counters, Metrics, frozen
+from codex_runtime.runtime.metrics import Counters, Metrics, frozen, listeners
 
 if TYPE_CHECKING:
     import msgspec
@@ -180,6 +180,7 @@ class Runtime:
     def subscribe(
         self,
         *,
+        name: str | None = None,
         thread: str | None = None,
         methods: Collection[str] | None = None,
         kinds: Collection[Kind] | None = None,
@@ -190,7 +191,7 @@ class Runtime:
     ) -> Subscription:
         """Follow what comes in, from now on.
 
-        ``thread``, ``methods`` and ``kinds`` narrow it; ``outbound`` adds what we write. A reader that lags by more than
+        ``name`` says whose it is, in :attr:`metrics`. ``thread``, ``methods`` and ``kinds`` narrow it; ``outbound`` adds what we write. A reader that lags by more than
         ``capacity`` envelopes or ``max_bytes`` loses the oldest and is told where; with ``overflow="block"`` the server
         is held up instead.
         """
@@ -199,6 +200,7 @@ class Runtime:
         if overflow not in ("drop", "block"):
             raise ConfigError("overflow", f"{overflow!r} is not one of 'drop', 'block'")
         return self._fanout.subscribe(
+            name=name,
             topic=thread,
             select=_selector(methods, kinds),
             outbound=outbound,
@@ -238,6 +240,7 @@ class Runtime:
     def metrics(self) -> Metrics:
         """The counters as they are now."""
         counters, life, now = self._counters, self._life, self.clock.monotonic()
+        still_open, closed = listeners(self._fanout)
         return Metrics(
             uptime=0.0 if life.opened_at is None else now - life.opened_at,
             generation_uptime=0.0 if life.ready_at is None else now - life.ready_at,
@@ -259,6 +262,7 @@ class Runtime:
             server_requests=counters.server_requests,
             settled=frozen(counters.settled),
             settle_times=counters.settle_times.snapshot(),
+            approvals=counters.approvals.snapshot(),
             turns=counters.turns.snapshot(),
             guest_errors=counters.guest_errors,
             dropped=self._fanout.dropped,
@@ -267,6 +271,8 @@ class Runtime:
             queued=self._calls.queued,
             open_server_requests=len(self._desk),
             subscriptions=len(self._fanout),
+            open_subscriptions=still_open,
+            closed_subscriptions=closed,
             unsent=life.link.unsent if life.link is not None else 0,
             child_rss=life.watchdog.resident,
             sinks=self._sinks.metrics,
