@@ -121,7 +121,8 @@ async def test_a_message_may_be_larger_than_what_the_server_takes_in_one_piece(p
     async with at_work(place, "ws://127.0.0.1:0") as (_, address, _), attached(address) as client:
         text = "x" * (20 * 1024 * 1024)
         path = str(place.workspace / "large")
-        await client.runtime.request("fs/writeFile", {"path": path, "dataBase64": "", "remark": text})
+        params = {"path": path, "dataBase64": "", "remark": text}
+        await client.runtime.request("fs/writeFile", params, allow_full_access=True)
         assert client.runtime.generation == 0
 
 

@@ -18,6 +18,7 @@ from msgspec import Struct
 
 from codex_runtime._sansio.envelope import ABSENT, JsonValue, loads
 from codex_runtime._sansio.peer import refusal_of
+from codex_runtime._sansio.permissions import GATED, gate
 from codex_runtime.errors import (
     CodexError,
     ConfigError,
@@ -81,6 +82,7 @@ class Calls:
         deadline: float,
         max_in_flight: int,
         overload_retries: int,
+        allow_full_access: bool,
         write: Callable[[Link[Call], bytes], None],
     ) -> None:
         self._clock = clock
@@ -89,6 +91,7 @@ class Calls:
         self._deadline = deadline
         self._max_in_flight = max_in_flight
         self._overload_retries = overload_retries
+        self._allow_full_access = allow_full_access
         self._write = write
         self._line: deque[Call] = deque()
         self._drain: asyncio.Task[None] | None = None
@@ -115,6 +118,7 @@ class Calls:
         deadline: float | None = None,
         on: Link[Call] | None = None,
         at_once: Callable[[Envelope], None] | None = None,
+        allow_full_access: bool = False,
     ) -> Envelope:
         """Carry a request through, again and again if the server is overloaded. Returns a response that holds a result.
 
@@ -124,7 +128,7 @@ class Calls:
         now = began = self._clock.monotonic()
         for attempt in range(self._overload_retries + 1):
             try:
-                call = self._start("request", method, params, seconds, now, on)
+                call = self._start("request", method, params, seconds, now, on, allow_full_access=allow_full_access)
                 call.at_once = at_once
                 try:
                     response = await call.future
@@ -192,11 +196,15 @@ class Calls:
         seconds: float,
         now: float,
         on: Link[Call] | None,
+        *,
+        allow_full_access: bool = False,
     ) -> Call:
         """Send a call or put it in line. Whoever waits for its future forgets it, unless it was settled."""
         if self._closed is not None:
             raise self._closed()
         require_loop(self._loop)
+        if method in GATED and not (allow_full_access or self._allow_full_access):
+            params = gate(method, params)
         call = Call(kind, method, params, seconds, asyncio.get_running_loop().create_future())
         call.deadline = self._deadlines.add(now + seconds, self._expire, call)
         if on is not None:

@@ -76,6 +76,7 @@ class Runtime:
             deadline=config.request_deadline,
             max_in_flight=config.max_in_flight,
             overload_retries=config.overload_retries,
+            allow_full_access=config.allow_full_access,
             write=self._dispatch.write,
         )
         self._dispatch.serve(self._desk, self._calls.settle)
@@ -158,20 +159,38 @@ class Runtime:
 
     # -- talk ------------------------------------------------------------------------------------------------------
 
-    async def request(self, method: str, params: object = None, *, deadline: float | None = None) -> JsonValue:
+    async def request(
+        self,
+        method: str,
+        params: object = None,
+        *,
+        deadline: float | None = None,
+        allow_full_access: bool = False,
+    ) -> JsonValue:
         """Ask the server for something and return the result as plain JSON values.
 
         ``params`` may be anything that msgspec can encode. ``deadline`` is in seconds and covers everything, also the
         wait for a restart; ``None`` takes the configured one. An overloaded server is asked again a few times.
+        ``allow_full_access`` is the second word for a request that runs or changes something outside of a sandbox.
 
         Raises :class:`RequestFailedError` (:class:`OverloadedError` if there was no room), :class:`RequestTimeoutError`,
-        :class:`ConnectionLostError` or, if the params cannot be sent, :class:`LocalProtocolError`.
+        :class:`ConnectionLostError` or, before anything is sent, :class:`PermissionDeniedError` without that word and
+        :class:`LocalProtocolError` if the params cannot be sent.
         """
-        return self._calls.decoded(method, await self._calls.request(method, params, deadline=deadline))
+        response = await self._calls.request(method, params, deadline=deadline, allow_full_access=allow_full_access)
+        return self._calls.decoded(method, response)
 
-    async def request_raw(self, method: str, params: object = None, *, deadline: float | None = None) -> msgspec.Raw:
+    async def request_raw(
+        self,
+        method: str,
+        params: object = None,
+        *,
+        deadline: float | None = None,
+        allow_full_access: bool = False,
+    ) -> msgspec.Raw:
         """As :meth:`request`, but return the result as the JSON text that came."""
-        return (await self._calls.request(method, params, deadline=deadline)).result
+        response = await self._calls.request(method, params, deadline=deadline, allow_full_access=allow_full_access)
+        return response.result
 
     async def notify(self, method: str, params: object = None, *, deadline: float | None = None) -> None:
         """Tell the server something that wants no answer. Returns when it is on its way."""
@@ -296,7 +315,13 @@ class Runtime:
         return self._dispatch.take(thread_id, taker)
 
     async def request_and_note(
-        self, method: str, params: object, note: Callable[[JsonValue], None], *, deadline: float | None = None
+        self,
+        method: str,
+        params: object,
+        note: Callable[[JsonValue], None],
+        *,
+        deadline: float | None = None,
+        allow_full_access: bool = False,
     ) -> JsonValue:
         """As :meth:`request`, but also give the result to ``note``, inside the dispatch.
 
@@ -307,7 +332,9 @@ class Runtime:
             if envelope.fault is None and not envelope.refused:
                 note(self._calls.decoded(method, envelope))
 
-        response = await self._calls.request(method, params, deadline=deadline, at_once=at_once)
+        response = await self._calls.request(
+            method, params, deadline=deadline, at_once=at_once, allow_full_access=allow_full_access
+        )
         return self._calls.decoded(method, response)
 
     def note_turn(self, outcome: str, seconds: float) -> None:
