@@ -10,11 +10,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from math import ceil
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec import Struct, field
 
+from codex_runtime._sansio.envelope import JsonValue
 from codex_runtime.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -256,9 +257,9 @@ class Metrics(Struct, frozen=True, kw_only=True):
     child_rss: int | None
     sinks: tuple[SinkMetrics, ...] = ()
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, JsonValue]:
         """Return the same as plain values, for whatever writes JSON."""
-        plain: dict[str, Any] = msgspec.to_builtins(self, enc_hook=dict)  # the hook is for the read-only mappings
+        plain: dict[str, JsonValue] = msgspec.to_builtins(self, enc_hook=dict)  # the hook is for the read-only mappings
         return plain
 
 
