@@ -37,6 +37,18 @@ class SafePolicy(Struct):
     type: Literal["readOnly", "workspaceWrite"]
 
 
+class Change(Struct):
+    """One change of codex's own configuration."""
+
+    keyPath: str  # noqa: N815  # the server's spelling
+    value: Raw = Raw(b"null")
+
+
+# The settings that decide about a sandbox, and their values that keep it.
+SETTINGS: Mapping[str, tuple[str, ...]] = {
+    "sandbox_mode": get_args(SafeMode),
+    "default_permissions": get_args(SafeProfile),
+}
 # Says whether a parameter, as it is sent, keeps the sandbox.
 Keeps: TypeAlias = Callable[[Raw], bool]
 # Returns the name of the parameter by which a request gives up the sandbox: "" if it needs none, None if it keeps it.
@@ -96,7 +108,7 @@ def gate(method: str, params: object) -> Raw:
     return sent
 
 
-def _none(_: Raw) -> str | None:
+def _never(_: Raw) -> str | None:
     return ""
 
 
@@ -159,17 +171,6 @@ def _keep(path: Sequence[str], value: JsonValue) -> bool:
     return not isinstance(value, dict) or all(_keep([*keys, *key.split(".")], each) for key, each in value.items())
 
 
-class Change(Struct):
-    """One change of codex's own configuration."""
-
-    keyPath: str  # noqa: N815  # the server's spelling
-    value: Raw = Raw(b"null")
-
-
-SETTINGS: Mapping[str, tuple[str, ...]] = {
-    "sandbox_mode": get_args(SafeMode),
-    "default_permissions": get_args(SafeProfile),
-}
 _object = msgspec.json.Decoder(dict[str, Raw]).decode
 _list = msgspec.json.Decoder(list[Raw]).decode
 _change = msgspec.json.Decoder(Change).decode
@@ -187,11 +188,11 @@ GATED: Mapping[str, Rule] = {
     "config/value/write": _edit,
     "config/batchWrite": _by(edits=_edits),
     # No sandbox holds these, whatever they say.
-    "process/spawn": _none,
-    "thread/shellCommand": _none,
-    "fs/writeFile": _none,
-    "fs/createDirectory": _none,
-    "fs/remove": _none,
-    "fs/copy": _none,
+    "process/spawn": _never,
+    "thread/shellCommand": _never,
+    "fs/writeFile": _never,
+    "fs/createDirectory": _never,
+    "fs/remove": _never,
+    "fs/copy": _never,
 }
 """The methods that can run or change something outside of a sandbox, and the rule for each."""
