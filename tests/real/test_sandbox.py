@@ -32,7 +32,9 @@ async def runtime(place: Place) -> AsyncIterator[Runtime]:
     """The real server below the desk, where every method can be called."""
     async with MockModel() as model:
         write_codex_home(place.home, model.base_url)
-        async with Runtime(RuntimeConfig(binary=place.binary, codex_home=place.home)) as runtime:
+        # `thread/shellCommand` takes a login shell, which would read the profile of whoever runs the tests.
+        env = {"HOME": str(place.home)}
+        async with Runtime(RuntimeConfig(binary=place.binary, codex_home=place.home, env=env)) as runtime:
             yield runtime
 
 
