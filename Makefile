@@ -13,7 +13,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install --constr
 VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
 READY := $(VENV)/.ready-$(VERSION)
 READY_TO_BENCH := $(VENV)/.ready-to-bench-$(VERSION)
-TYPED := $(wildcard src tools tests/typing benchmarks)
+TYPED := $(wildcard src tools tests/typing benchmarks examples)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check bench clean

@@ -1,35 +1,32 @@
 """Keep a journal of everything, follow it while it grows, and look at it afterwards.
 
-Run it as it is: a scripted app server takes the place of the real one, so it needs no login and no network. Leave the
-``launcher`` out to journal a real one.
+You see each message with its place in the journal, then what the turns came to, read back from the file alone::
+
+    python examples/log_and_replay.py codex.journal "What is in this folder?"
 """
 
 import asyncio
-import tempfile
-from pathlib import Path
+import sys
 
 from codex_runtime import Client, RuntimeConfig
 from codex_runtime.journal import Journal, JournalSink, replay
-from codex_runtime.testing import Command, FakeAppServer, Say, Script
 
 
-async def main(folder: Path) -> None:
+async def watch(journal: Journal) -> None:
+    """Print what is added. This could as well be another process, or tomorrow: ``after`` says where to go on."""
+    async for entry in journal.follow(after=0):
+        if entry.method is not None:
+            print(f"{entry.cursor:4} {entry.direction:8} {entry.method}")
+        if entry.kind == "closed":
+            return
+
+
+async def main(path: str, prompt: str) -> None:
     """Run a turn, watch its journal, and replay it."""
-    journal = Journal(folder / "codex.journal", keep_seconds=30 * 24 * 3600)
-    server = FakeAppServer(Script(Command("ls", output="README.md\n"), Say("There is one file.")))
-
-    async def watch() -> None:
-        # This could as well be another process, or tomorrow: `after` says where to go on.
-        async for entry in journal.follow(after=0):
-            if entry.method is not None:
-                print(f"{entry.cursor:4} {entry.direction:8} {entry.method}")
-            if entry.kind == "closed":
-                return
-
-    async with Client(RuntimeConfig(launcher=server, sinks=(JournalSink(journal),))) as client:
-        watching = asyncio.create_task(watch())
-        async with await client.start_session(cwd=folder) as session:
-            await session.run("What is here?")
+    journal = Journal(path, keep_seconds=30 * 24 * 3600)
+    async with Client(RuntimeConfig(sinks=(JournalSink(journal),))) as client:
+        watching = asyncio.create_task(watch(journal))
+        await client.run(prompt)
     await watching
 
     with journal:
@@ -39,5 +36,5 @@ async def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    with tempfile.TemporaryDirectory() as temporary:
-        asyncio.run(main(Path(temporary)))
+    path, prompt = sys.argv[1:] or ("codex.journal", "What is in this folder?")
+    asyncio.run(main(path, prompt))

@@ -46,9 +46,8 @@ REQUIREMENTS: tuple[Requirement, ...] = (
 )
 
 MISSING: tuple[Missing, ...] = (
-    Missing(id="R113", sentence="The typed door to command/exec has no gate, and there is no web door yet."),
+    Missing(id="R113", sentence="There is no web door yet, whose turns would have to pass the gate as well."),
     Missing(id="W07", sentence="There is no web door yet, so nothing narrows what a tenant's browser may send."),
-    Missing(id="W08", sentence="The calls of command/exec, and raw ones, have no gate and no switch that closes them."),
     Missing(id="W09", sentence="There is no web door yet, so nobody's right to answer is checked there."),
     Missing(id="W11", sentence="There is no web door yet, so no ids are hidden on it."),
     Missing(id="W29", sentence="There are no documents of ours that turns edit yet."),

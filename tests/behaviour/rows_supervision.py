@@ -151,9 +151,13 @@ SUPERVISION = (
     ),
     Requirement(
         id="R075",
-        sentence="Everything that is counted can be read: messages, losses, restarts, outcomes, sinks.",
+        sentence="Everything that is counted can be read: messages, losses by reader, restarts, outcomes, waits, sinks.",
         tests=(
+            "tests/real/test_figures.py::test_what_happened_can_be_read_off_the_figures",
             "tests/runtime/test_metrics.py::test_every_counter_is_shown",
+            "tests/runtime/test_metrics.py::test_each_subscription_is_told_by_its_name",
+            "tests/runtime/test_metrics.py::test_approvals_are_told_apart_from_other_server_requests",
+            "tests/runtime/test_metrics.py::test_the_figures_can_be_written_as_json",
             "tests/runtime/test_metrics.py::test_a_picture_does_not_change",
             "tests/runtime/test_dispatch.py::test_the_counters_agree_with_the_servers_own",
             "tests/runtime/test_server_requests.py::test_each_way_to_settle_has_its_words_and_its_outcome",
@@ -161,8 +165,10 @@ SUPERVISION = (
     ),
     Requirement(
         id="R076",
-        sentence="How long sinks take is told by average, ninety-fifth percentile and maximum.",
+        sentence="How long things take is told by any percentile; for sinks also by average and maximum.",
         tests=(
+            "tests/runtime/test_metrics.py::test_a_quantile_is_the_bound_of_the_bucket_it_falls_in",
+            "tests/runtime/test_metrics.py::test_a_quantile_leaves_no_more_above_it_than_it_says",
             "tests/behaviour/test_figures.py::test_the_slowest_twentieth_does_not_show_in_the_ninety_fifth_percentile",
         ),
     ),

@@ -133,13 +133,26 @@ TURNS = (
     ),
     Requirement(
         id="R112",
-        sentence="Giving the agent everything takes a second word, at every door of the desk, before anything is sent.",
+        sentence="Giving up the sandbox takes a second word, at every door, before anything is sent.",
         tests=(
             "tests/sansio/test_permissions.py::test_full_access_must_be_said_twice",
             "tests/client/test_prompt.py::test_full_access_wants_a_second_word",
             "tests/client/test_client.py::test_what_is_wrong_is_found_before_anything_is_sent",
+            "tests/client/test_session.py::test_the_double_word_of_a_session_opens_the_gate_for_it_alone",
+            "tests/client/test_session.py::test_settings_of_a_session_do_not_give_up_the_sandbox_unsaid",
+            "tests/sansio/test_permissions.py::test_a_request_that_gives_up_the_sandbox_is_refused",
+            "tests/real/test_sandbox.py::test_a_thread_without_a_sandbox_takes_the_second_word",
         ),
-        difference="Only the absence of a sandbox needs the second word; writing in the workspace is an ordinary option, and there is no raw sandbox at the desk.",
+        difference="Only the absence of a sandbox needs the second word; writing in the workspace is an ordinary option.",
+    ),
+    Requirement(
+        id="R113",
+        sentence="The gate also stands before commands, processes and files that the server runs or writes by itself.",
+        tests=(
+            "tests/real/test_sandbox.py::test_what_the_server_lets_out_of_the_sandbox_is_what_the_gate_stops",
+            "tests/real/test_sandbox.py::test_what_passes_the_gate_stays_in_the_sandbox",
+            "tests/sansio/test_permissions.py::test_what_no_sandbox_holds_is_refused_whatever_it_says",
+        ),
     ),
     Requirement(
         id="R114",

@@ -53,6 +53,17 @@ TRAPS_OF_MEANING = (
         ),
     ),
     Requirement(
+        id="W08",
+        sentence="A gate must not be passed by calling the method below the desk, or by another form of its parameters.",
+        tests=(
+            "tests/runtime/test_calls.py::test_what_gives_up_the_sandbox_is_refused_at_every_door_before_anything_is_written",
+            "tests/runtime/test_calls.py::test_the_second_word_opens_the_gate_for_one_request_or_for_all",
+            "tests/sansio/test_permissions.py::test_parameters_by_their_place_are_refused",
+            "tests/sansio/test_permissions.py::test_structs_dataclasses_and_finished_json_are_judged_like_dicts",
+            "tests/sansio/test_permissions.py::test_every_method_that_takes_a_sandbox_is_gated",
+        ),
+    ),
+    Requirement(
         id="W10",
         sentence="An answer that was meant for a server of before must not allow anything on the next one.",
         tests=(

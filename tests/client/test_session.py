@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from codex_runtime import ConfigError, RunProfile, TurnInterruptedError, TurnLostError
-from codex_runtime.errors import SessionBusyError, SessionClosedError
+from codex_runtime.errors import PermissionDeniedError, SessionBusyError, SessionClosedError
 from codex_runtime.runtime import WatchdogPolicy
 from codex_runtime.testing import Die, FakeAppServer, Gate, Hold, ManualClock, Say, Script, Stall
 from codex_runtime.testing._fake_orders import Refusal
@@ -356,3 +356,36 @@ async def test_a_thread_that_is_kept_in_memory_keeps_its_server() -> None:
         await clock.advance(2)
         await client.runtime.wait_ready()
         assert client.runtime.generation == 1
+
+
+async def test_the_double_word_of_a_session_opens_the_gate_for_it_alone() -> None:
+    """Also after a crash, for the thread that is resumed; others on the same server still need a word of their own."""
+    fake = FakeAppServer(Script(Say("one")), Script(Say("two")))
+    full: dict[str, Any] = {"sandbox": "danger-full-access", "allow_full_access": True}
+    async with at_the_desk(fake) as client, await client.start_session(**full) as session:
+        assert (await session.run("go")).text == "one"
+        fake.die()
+        await restarted(session)
+        assert fake.requests("thread/resume")[0].params["sandbox"] == "danger-full-access"
+        assert (await session.run("go on")).text == "two"
+        assert [each.params["sandboxPolicy"] for each in fake.requests("turn/start")] == [
+            {"type": "dangerFullAccess"}
+        ] * 2
+        again = await client.resume_session(session.thread_id, **full)
+        await again.aclose()
+        with pytest.raises(PermissionDeniedError):
+            await client.runtime.request(
+                "thread/resume", {"threadId": session.thread_id, "sandbox": "danger-full-access"}
+            )
+
+
+async def test_settings_of_a_session_do_not_give_up_the_sandbox_unsaid() -> None:
+    """The server's own configuration has words for it as well."""
+    fake = FakeAppServer()
+    async with at_the_desk(fake) as client:
+        for settings in ({"sandbox_mode": "danger-full-access"}, {"default_permissions": ":danger-full-access"}):
+            with pytest.raises(PermissionDeniedError, match="config"):
+                await client.start_session(settings=settings)
+            session = await client.start_session(settings=settings, allow_full_access=True)
+            await session.aclose()
+        assert len(fake.requests("thread/start")) == 2

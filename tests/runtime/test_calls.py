@@ -9,11 +9,13 @@ import msgspec
 import pytest
 
 from codex_runtime._sansio.restart import Exit
+from codex_runtime.appserver import AppServer
 from codex_runtime.errors import (
     ConfigError,
     ConnectionLostError,
     LocalProtocolError,
     OverloadedError,
+    PermissionDeniedError,
     RemoteProtocolError,
     RequestFailedError,
     RequestTimeoutError,
@@ -642,3 +644,50 @@ async def test_a_call_may_be_cancelled_at_any_await(call: str, phase: str, late:
 def _due(clock: ManualClock) -> list[float]:
     """In how many seconds what is planned is due."""
     return [when - clock.monotonic() for when, _, planned in clock._heap if not planned.is_over]
+
+
+# -- the gate ----------------------------------------------------------------------------------------------------------
+
+
+async def test_what_gives_up_the_sandbox_is_refused_at_every_door_before_anything_is_written() -> None:
+    """Typed, raw, raw as text, and as a notification; a request that keeps it goes through."""
+    fake = FakeAppServer()
+    fake.on_request("command/exec", {"exitCode": 0, "stdout": "", "stderr": ""})
+    free, held = {"type": "dangerFullAccess"}, {"type": "readOnly"}
+    async with running(fake) as runtime:
+        before = len(fake.received)
+        params = {"command": ["ls"], "sandboxPolicy": free}
+        for refused in (
+            runtime.request("command/exec", params),
+            runtime.request_raw("command/exec", params),
+            runtime.request_and_note("command/exec", params, lambda _: None),
+            runtime.notify("command/exec", params),
+            AppServer(runtime).request("command/exec", params),
+            AppServer(runtime).process_spawn(command=["ls"], cwd="/", process_handle="1"),
+            AppServer(runtime).thread_start(sandbox="danger-full-access"),
+        ):
+            with pytest.raises(PermissionDeniedError, match="RuntimeConfig"):
+                await refused
+        assert len(fake.received) == before
+        metrics = runtime.metrics
+        assert (metrics.in_flight, metrics.queued, metrics.bytes_out) == (0, 0, metrics.bytes_out)
+        assert await runtime.request("command/exec", {"command": ["ls"], "sandboxPolicy": held})
+        assert fake.requests("command/exec")[0].params == {"command": ["ls"], "sandboxPolicy": held}
+
+
+async def test_the_second_word_opens_the_gate_for_one_request_or_for_all() -> None:
+    """With the request, or in the settings."""
+    fake = FakeAppServer()
+    fake.on_request("process/spawn", {})
+    async with running(fake) as runtime:
+        await runtime.request("process/spawn", {"n": 1}, allow_full_access=True)
+        await runtime.request_raw("process/spawn", {"n": 2}, allow_full_access=True)
+        with pytest.raises(PermissionDeniedError):
+            await runtime.request("process/spawn", {"n": 3})
+    other = FakeAppServer()
+    other.on_request("process/spawn", {})
+    async with running(other, allow_full_access=True) as runtime:
+        await runtime.request("process/spawn", {"n": 4})
+        await AppServer(runtime).process_spawn(command=["ls"], cwd="/", process_handle="5")
+    assert [each.params for each in fake.requests("process/spawn")] == [{"n": 1}, {"n": 2}]
+    assert len(other.requests("process/spawn")) == 2

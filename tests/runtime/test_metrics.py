@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from codex_runtime.errors import RequestFailedError, RequestTimeoutError
-from codex_runtime.runtime.metrics import BOUNDS, MAX_NAMES, REST, Counters, Metrics, Times, frozen
-from codex_runtime.testing import Command, Say, Script
+from codex_runtime.errors import ConfigError, RequestFailedError, RequestTimeoutError
+from codex_runtime.runtime import Gap
+from codex_runtime.runtime.metrics import BOUNDS, MAX_NAMES, REST, Counters, Durations, Metrics, Times, frozen, quantile
+from codex_runtime.testing import CallTool, Command, Say, Script
 from codex_runtime.testing._clock import ManualClock
 from codex_runtime.testing._fake_orders import Refusal
 from codex_runtime.testing._fake_server import FakeAppServer
-from tests.runtime.rig import restart, running, task, until
+from tests.runtime.rig import Wire, restart, running, task, until
 
 if TYPE_CHECKING:
     from codex_runtime.runtime import Ticket
@@ -78,6 +82,117 @@ def test_durations_fall_into_buckets() -> None:
     assert told.sum == pytest.approx(2 * BOUNDS[0] + 2 * BOUNDS[-1] + 1)
     assert (told.buckets[0], told.buckets[1], told.buckets[-2], told.buckets[-1]) == (2, 1, 1, 1)
     assert len(told.buckets) == len(BOUNDS) + 1
+
+
+def durations(*seconds: float) -> Durations:
+    """Measure these."""
+    times = Times()
+    for each in seconds:
+        times.add("a", each)
+    return times.snapshot()["a"]
+
+
+def test_a_quantile_is_the_bound_of_the_bucket_it_falls_in() -> None:
+    """95 of 0.8 ms and 5 of 8 ms: the slowest twentieth does not show in the ninety-fifth percentile, and does in the next."""
+    told = durations(*[0.0008] * 95, *[0.008] * 5)
+    assert (told.quantile(0.5), told.quantile(0.95), told.quantile(0.96), told.quantile(1)) == (
+        0.001,
+        0.001,
+        0.008,
+        0.008,
+    )
+
+
+def test_no_quantile_is_above_the_longest() -> None:
+    """Neither in the last bucket, which has no bound, nor in one whose bound nothing reached."""
+    assert durations(700.0, 900.0).quantile(0.5) == 900.0
+    assert durations(0.002).quantile(0.99) == 0.002
+    assert Durations(0, 0.0, 0.0, (0,) * (len(BOUNDS) + 1)).quantile(0.95) == 0.0
+
+
+@pytest.mark.parametrize("part", [0, -0.1, 1.1, 95, float("nan")])
+def test_a_quantile_of_no_part_is_refused(part: float) -> None:
+    """Among them the percentage that somebody would easily write."""
+    with pytest.raises(ConfigError, match="part"):
+        durations(1.0).quantile(part)
+
+
+@given(st.lists(st.integers(0, 5), min_size=3, max_size=3).filter(any), st.integers(1, 100))
+def test_a_quantile_leaves_no_more_above_it_than_it_says(buckets: list[int], percent: int) -> None:
+    """And no bucket below it would do: reckoned in whole numbers, so that no rounding helps."""
+    bounds, total = (1.0, 2.0), sum(buckets)
+    at = [1.0, 2.0, 3.0].index(quantile(percent / 100, bounds, buckets, 3.0))
+    assert sum(buckets[: at + 1]) * 100 >= percent * total
+    assert sum(buckets[:at]) * 100 < percent * total
+
+
+async def test_each_subscription_is_told_by_its_name() -> None:
+    """Who lags shows; what the closed ones lost stays in the totals, also a gap that is read after the closing."""
+    fake = Wire()
+    async with running(fake) as runtime:
+        slow = runtime.subscribe(name="slow", methods=["note"], capacity=2)
+        runtime.subscribe(name="one thread", thread="t")
+        for _ in range(5):
+            fake.say({"method": "note"})
+        await until(lambda: slow.dropped)
+        await until(lambda: runtime.metrics.messages == 6)
+        first, second = runtime.metrics.open_subscriptions
+        assert (first.name, first.thread, first.pending, first.dropped, first.gaps) == ("slow", None, 2, 3, 0)
+        assert (second.name, second.thread, second.dropped, second.is_blocking) == ("one thread", "t", 0, False)
+        slow.close()
+        assert isinstance(await anext(slow), Gap)
+        metrics = runtime.metrics
+        assert [each.name for each in metrics.open_subscriptions] == ["one thread"]
+        closed = metrics.closed_subscriptions
+        assert (closed.count, closed.dropped, closed.gaps) == (1, 3, 1) == (1, metrics.dropped, metrics.gaps)
+
+
+async def test_who_holds_the_server_up_is_told() -> None:
+    """As long as it does."""
+    fake = Wire()
+    async with running(fake) as runtime:
+        reader = runtime.subscribe(name="thorough", overflow="block", capacity=1)
+        fake.say({"method": "one"})
+        fake.say({"method": "two"})
+        await until(lambda: runtime.metrics.open_subscriptions[0].is_blocking)
+        await anext(reader)
+        await anext(reader)
+        assert not runtime.metrics.open_subscriptions[0].is_blocking
+
+
+async def test_approvals_are_told_apart_from_other_server_requests() -> None:
+    """A tool that answers in no time would make people look quick."""
+    clock = ManualClock()
+    fake = FakeAppServer(Script(CallTool("clock", {}), Command("ls", approval=True), Say("done")), clock=clock)
+
+    async def answer(ticket: Ticket) -> None:
+        if ticket.is_approval:
+            await clock.sleep_until(clock.monotonic() + 3.0)
+            ticket.accept()
+        else:
+            ticket.reply({"contentItems": [], "success": True})
+
+    async with running(fake, clock, on_server_request=answer) as runtime:
+        thread = await runtime.request("thread/start", {})
+        params = {"threadId": thread["thread"]["id"], "input": [{"type": "text", "text": "go"}]}
+        await runtime.request("turn/start", params)
+        await until(lambda: runtime.metrics.server_requests == 2)
+        await clock.advance(3.0)
+        metrics = runtime.metrics
+        assert dict(metrics.settled) == {"answered": 1, "accepted": 1}
+        assert {name: each.sum for name, each in metrics.approvals.items()} == {"accepted": 3.0}
+
+
+async def test_the_figures_can_be_written_as_json() -> None:
+    """Read-only mappings included, which no JSON writer takes."""
+    fake = FakeAppServer()
+    async with running(fake) as runtime:
+        await runtime.request("account/read")
+        runtime.subscribe(name="a")
+        plain = json.loads(json.dumps(runtime.metrics.as_dict()))
+        assert plain["request_times"]["account/read"]["count"] == 1
+        assert plain["open_subscriptions"][0]["name"] == "a"
+        assert set(plain) == set(Metrics.__struct_fields__)
 
 
 def test_no_more_names_are_counted_apart_than_there_is_room_for() -> None:

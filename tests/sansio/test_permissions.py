@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
+from functools import cache
 from typing import Any
 
+import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+import codex_runtime.protocol as p
 from codex_runtime._sansio import permissions
-from codex_runtime.errors import ConfigError, PermissionDeniedError
+from codex_runtime._sansio.permissions import GATED, gate
+from codex_runtime.errors import ConfigError, LocalProtocolError, PermissionDeniedError
+from tests.architecture.tree import ROOT
 
 SAFE: dict[str, Any] = {
     "sandbox": "read-only",
@@ -66,3 +75,216 @@ def test_full_access_must_be_said_twice() -> None:
 def test_a_turn_wants_the_sandbox_in_another_form(sandbox: str, policy: dict[str, Any]) -> None:
     """app-server.md section 3: kebab-case for threads, an object for turns."""
     assert permissions.sandbox_policy(sandbox, network=True, writable_roots=("/a",)) == policy
+
+
+# -- any request whatsoever --------------------------------------------------------------------------------------------
+
+THREADS = ("thread/start", "thread/resume", "thread/fork")
+TURNS = ("turn/start", "thread/settings/update")
+FREE = ("process/spawn", "thread/shellCommand", "fs/writeFile", "fs/createDirectory", "fs/remove", "fs/copy")
+# How each of the server's words for a sandbox looks on the wire, the safe ones first.
+KEEPING: dict[str, list[Any]] = {
+    "sandbox": [None, "read-only", "workspace-write"],
+    "sandboxPolicy": [
+        None,
+        {"type": "readOnly", "networkAccess": True},
+        {"type": "workspaceWrite", "writableRoots": ["/a"], "networkAccess": True, "news": 1},
+    ],
+    "permissions": [None, ":read-only", ":workspace"],
+    "permissionProfile": [None, ":read-only", ":workspace"],
+    "config": [
+        None,
+        {},
+        {"model": "m", "sandbox_mode": "workspace-write"},
+        {"sandbox_workspace_write.network_access": True, "default_permissions": ":workspace"},
+        {"tools": {"sandbox_mode": None}, "list": [{"sandbox_mode": "danger-full-access"}]},
+    ],
+}
+GIVING_UP: dict[str, list[Any]] = {
+    "sandbox": ["danger-full-access", "dangerFullAccess", "", 1, {"type": "dangerFullAccess"}],
+    "sandboxPolicy": [
+        {"type": "dangerFullAccess"},
+        {"type": "externalSandbox", "networkAccess": "restricted"},
+        {"type": "somethingNew"},
+        {"type": None},
+        {},
+        ["dangerFullAccess"],  # the server takes this one
+        ["readOnly"],
+        "dangerFullAccess",
+        7,
+    ],
+    "permissions": [":danger-full-access", "one-of-mine", {"id": ":workspace"}],
+    "permissionProfile": [":danger-full-access", "one-of-mine", ["x"]],
+    "config": [
+        {"sandbox_mode": "danger-full-access"},
+        {"sandbox_mode": {"a": 1}},
+        {"profiles.x.sandbox_mode": "danger-full-access"},
+        {"profiles": {"x": {"sandbox_mode": "danger-full-access"}}},
+        {'"sandbox_mode"': "danger-full-access"},
+        {" sandbox_mode ": "danger-full-access"},
+        {'"sandbox\\u005fmode"': "x"},
+        {"default_permissions": ":danger-full-access"},
+        {"default_permissions": "one-of-mine"},
+        {"permissions": {"x": {"filesystem": {"/": "write"}}}},
+        {"permissions.x.filesystem": {"/": "write"}},
+        ["sandbox_mode"],
+    ],
+}
+PARAMETERS = {
+    **dict.fromkeys(THREADS, ("sandbox", "permissions", "config")),
+    **dict.fromkeys(TURNS, ("sandboxPolicy", "permissions")),
+    "command/exec": ("sandboxPolicy", "permissionProfile"),
+}
+
+
+def rows(values: dict[str, list[Any]]) -> list[Any]:
+    """Each method, with each of its parameters, with each value that this can have."""
+    return [
+        pytest.param(method, name, value, id=f"{method} {name} {number}")
+        for method, names in PARAMETERS.items()
+        for name in names
+        for number, value in enumerate(values[name])
+    ]
+
+
+@pytest.mark.parametrize(("method", "name", "value"), rows(KEEPING))
+def test_a_request_that_keeps_the_sandbox_passes(method: str, name: str, value: Any) -> None:
+    """And is sent as it was given."""
+    params = {"threadId": "t", name: value}
+    assert json.loads(bytes(gate(method, params))) == params
+
+
+@pytest.mark.parametrize(("method", "name", "value"), rows(GIVING_UP))
+def test_a_request_that_gives_up_the_sandbox_is_refused(method: str, name: str, value: Any) -> None:
+    """What we do not know counts as giving it up; the error names the method, the parameter and the way out."""
+    with pytest.raises(PermissionDeniedError, match=f"^{method} gives up the sandbox with its {name}; .*RuntimeConfig"):
+        gate(method, {"threadId": "t", name: value})
+
+
+@pytest.mark.parametrize("method", FREE)
+@pytest.mark.parametrize("params", [None, {}, {"sandboxPolicy": {"type": "readOnly"}}])
+def test_what_no_sandbox_holds_is_refused_whatever_it_says(method: str, params: Any) -> None:
+    """The server takes no sandbox for these."""
+    with pytest.raises(
+        PermissionDeniedError, match=f"^{method} acts where no sandbox holds it; .*allow_full_access=True"
+    ):
+        gate(method, params)
+
+
+@pytest.mark.parametrize("config", KEEPING["config"][1:])
+def test_a_setting_that_keeps_the_sandbox_may_be_written(config: dict[str, Any]) -> None:
+    """By either of the two methods."""
+    for key, value in config.items():
+        edit = {"keyPath": key, "value": value, "mergeStrategy": "replace"}
+        gate("config/value/write", edit)
+        gate("config/batchWrite", {"edits": [edit, edit]})
+
+
+@pytest.mark.parametrize("config", GIVING_UP["config"][:-1])
+def test_a_setting_that_gives_up_the_sandbox_is_not_written(config: dict[str, Any]) -> None:
+    """It would hold for every thread to come."""
+    for key, value in config.items():
+        edit = {"keyPath": key, "value": value, "mergeStrategy": "replace"}
+        with pytest.raises(PermissionDeniedError, match="keyPath"):
+            gate("config/value/write", edit)
+        for edits in ([{"keyPath": "model", "value": "m"}, edit], [["model", "m"]], {"0": edit}, None):
+            with pytest.raises(PermissionDeniedError, match="edits"):
+                gate("config/batchWrite", {"edits": edits})
+
+
+@pytest.mark.parametrize("method", [*PARAMETERS, "config/value/write", "config/batchWrite"])
+def test_parameters_by_their_place_are_refused(method: str) -> None:
+    """The server reads a list as well, and nobody can tell which of them is the sandbox."""
+    for params in ([], ["x"], "text", 1, msgspec.Raw(b"{broken")):
+        with pytest.raises(PermissionDeniedError, match="params"):
+            gate(method, params)
+
+
+def test_structs_dataclasses_and_finished_json_are_judged_like_dicts() -> None:
+    """What is written counts, not what it was made of."""
+
+    @dataclasses.dataclass
+    class Exec:
+        command: list[str]
+        sandboxPolicy: Any  # noqa: N815  # the server's spelling
+
+    free, held = {"type": "dangerFullAccess"}, {"type": "readOnly"}
+    turn = {"thread_id": "t", "input": []}
+    for method, bad, good in (
+        ("command/exec", Exec(["ls"], free), Exec(["ls"], held)),
+        ("command/exec", msgspec.Raw(json.dumps({"sandboxPolicy": free})), msgspec.Raw(b'{"command":["ls"]}')),
+        (
+            "turn/start",
+            p.TurnStartParams(**turn, sandbox_policy=p.DangerFullAccessSandboxPolicy()),
+            p.TurnStartParams(**turn, sandbox_policy=p.ReadOnlySandboxPolicy()),
+        ),
+        ("thread/start", p.ThreadStartParams(sandbox="danger-full-access"), p.ThreadStartParams(sandbox="read-only")),
+        ("command/exec", {"sandboxPolicy": p.ExternalSandboxSandboxPolicy()}, p.CommandExecParams(command=["ls"])),
+    ):
+        assert json.loads(bytes(gate(method, good))) == json.loads(msgspec.json.encode(good))
+        with pytest.raises(PermissionDeniedError):
+            gate(method, bad)
+
+
+def test_of_a_name_that_stands_twice_the_last_counts() -> None:
+    """As it does for the server, which was tried."""
+    free, held = b'"sandboxPolicy":{"type":"dangerFullAccess"}', b'"sandboxPolicy":{"type":"readOnly"}'
+    gate("command/exec", msgspec.Raw(b"{" + free + b"," + held + b"}"))
+    with pytest.raises(PermissionDeniedError):
+        gate("command/exec", msgspec.Raw(b"{" + held + b"," + free + b"}"))
+
+
+def test_what_cannot_be_sent_is_our_own_mistake() -> None:
+    """And no matter of leave."""
+    with pytest.raises(LocalProtocolError):
+        gate("turn/start", {"input": object()})
+
+
+@given(
+    st.sampled_from(sorted(GATED)),
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(),
+        lambda inner: (
+            st.lists(inner, max_size=3)
+            | st.dictionaries(
+                st.sampled_from([*KEEPING, "type", "edits", "keyPath", "sandbox_mode"]), inner, max_size=4
+            )
+        ),
+    ),
+)
+def test_the_gate_says_yes_or_no_to_anything(method: str, params: Any) -> None:
+    """It has no third way out, and changes nothing."""
+    try:
+        sent = gate(method, params)
+    except (PermissionDeniedError, LocalProtocolError):
+        return
+    assert json.loads(bytes(sent)) == ({} if params is None else params)
+
+
+@cache
+def facts() -> tuple[dict[str, str], dict[str, Any]]:
+    """The requests that a client may send, by the name of their parameters, and all types, as pinned."""
+    folder = ROOT / "schema" / f"codex-{json.loads((ROOT / 'schema/PINNED.json').read_text())['version']}"
+    methods = json.loads((folder / "methods.json").read_text())
+    asked = {each["method"]: each.get("params") for each in methods if each["direction"] == "client_request"}
+    return asked, json.loads((folder / "types.json").read_text())
+
+
+def test_every_method_that_takes_a_sandbox_is_gated() -> None:
+    """Also one that a later server brings: by the schema, whatever mentions a sandbox, a profile or the configuration."""
+    asked, types = facts()
+    words = {"sandbox", "sandboxPolicy", "permissions", "permissionProfile", "config", "keyPath"}
+
+    def names(node: Any, seen: frozenset[str]) -> set[str]:
+        if isinstance(node, list):
+            return set().union(*(names(each, seen) for each in node))
+        if not isinstance(node, dict):
+            return set()
+        found = words.intersection(node.get("properties", ()))
+        if (ref := node.get("$ref")) is not None and ref not in seen:
+            found |= names(types[ref], seen | {ref})
+        return found.union(*(names(each, seen) for each in node.values()))
+
+    taking = {method for method, params in asked.items() if params and names(types[params], frozenset())}
+    assert taking == set(GATED) - set(FREE)
+    assert set(FREE) <= set(asked)

@@ -52,6 +52,7 @@ class Subscription:
         self,
         fanout: Fanout,
         *,
+        name: str | None,
         topic: str | None,
         select: Select | None,
         outbound: bool,
@@ -60,6 +61,7 @@ class Subscription:
         overflow: Overflow,
     ) -> None:
         self._fanout = fanout
+        self.name = name
         self._topic = topic
         self._select = select
         self._outbound = outbound
@@ -77,11 +79,22 @@ class Subscription:
         self._blocking = False
         self._gave_way = False
         self.dropped = 0
+        self.gaps = 0
 
     @property
     def pending(self) -> int:
         """How many envelopes wait to be read."""
         return self._events + length_hint(self._ready)
+
+    @property
+    def thread(self) -> str | None:
+        """The only thread that it follows; ``None`` for all."""
+        return self._topic
+
+    @property
+    def is_blocking(self) -> bool:
+        """True while it is full and holds up the pipe."""
+        return self._blocking
 
     def __enter__(self) -> Self:
         """Use it as a block that closes it."""
@@ -194,6 +207,7 @@ class Subscription:
         """Take what comes next out of the window, if anything waits."""
         if (gap := self._gap) is not None:
             self._gap = None
+            self.gaps += 1
             self._fanout.gaps += 1
             return (gap,)
         if not self._buffer:
@@ -258,14 +272,21 @@ class Fanout:
         self.wants_outbound = False
         self.dropped = 0
         self.gaps = 0
+        self.opened = 0
 
     def __len__(self) -> int:
         """How many subscriptions are open."""
         return len(self._all)
 
+    @property
+    def subscriptions(self) -> tuple[Subscription, ...]:
+        """Those that are open, the oldest first."""
+        return tuple(self._all)
+
     def subscribe(
         self,
         *,
+        name: str | None = None,
         topic: str | None = None,
         select: Select | None = None,
         outbound: bool = False,
@@ -276,6 +297,7 @@ class Fanout:
         """Open a window on everything that is published from now on. After :meth:`close` it is one that has ended."""
         subscription = Subscription(
             self,
+            name=name,
             topic=topic,
             select=select,
             outbound=outbound,
@@ -286,6 +308,7 @@ class Fanout:
         if self._closed:
             subscription._end(self._error)  # noqa: SLF001
             return subscription
+        self.opened += 1
         self._all.append(subscription)
         (self._wide if topic is None else self._narrow.setdefault(topic, [])).append(subscription)
         self.wants_outbound = self.wants_outbound or outbound

@@ -22,7 +22,7 @@ from codex_runtime._sansio.envelope import DECODE_ERRORS, Envelope, JsonValue, R
 from codex_runtime._sansio.framing import DEFAULT_LINE_LIMIT, LineFramer
 from codex_runtime.errors import LocalProtocolError
 
-__all__ = ["MAX_DEPTH", "Peer", "PeerState", "Received", "RefusalBody", "refusal_of"]
+__all__ = ["MAX_DEPTH", "Peer", "PeerState", "Received", "RefusalBody", "encode", "refusal_of"]
 
 T = TypeVar("T")
 
@@ -196,7 +196,7 @@ class Peer(Generic[T]):
             raise LocalProtocolError(f"the connection is {self.state.value}; this needs it to be {state.value}")
 
 
-def encode(message: dict[str, object]) -> bytes:
+def encode(message: object) -> bytes:
     """Return one line, or raise :class:`LocalProtocolError` for what the server would drop or die of."""
     try:
         line = _encode(message)

@@ -1,21 +1,58 @@
 """What a run may do: sandbox and approvals, and the gate before the dearest of it.
 
 Pure checks, made before anything is sent. The default of everything is the safe one: read only, and no asking for more.
+:func:`check` is for the options of a run, :func:`gate` for any request whatsoever. Both want a second word,
+``allow_full_access=True``, from whoever gives up the sandbox; writing in the workspace is an ordinary thing to ask for.
+
+The one idea of the gate: it knows what keeps the sandbox, and takes all else for giving it up, also what a later server
+may have added. It judges the very bytes that are written, so no two readings of the same parameters can differ.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from posixpath import isabs
-from typing import Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, get_args
 
-from codex_runtime._sansio.envelope import JsonValue
+import msgspec
+from msgspec import Raw, Struct
+
+from codex_runtime._sansio.envelope import DECODE_ERRORS, JsonValue, loads
+from codex_runtime._sansio.peer import encode
 from codex_runtime.errors import ConfigError, PermissionDeniedError
 
-__all__ = ["ApprovalPolicy", "SandboxMode", "check", "sandbox_policy"]
+__all__ = ["GATED", "ApprovalPolicy", "SandboxMode", "check", "gate", "sandbox_policy"]
 
 SandboxMode: TypeAlias = Literal["read-only", "workspace-write", "danger-full-access"]
 ApprovalPolicy: TypeAlias = Literal["never", "on-request", "untrusted"]
+
+# The ways to name a sandbox on the wire that keep it.
+SafeMode: TypeAlias = Literal["read-only", "workspace-write"]
+SafeProfile: TypeAlias = Literal[":read-only", ":workspace"]
+
+
+class SafePolicy(Struct):
+    """The form that a turn or a command wants. What else it says only shapes a sandbox that is there."""
+
+    type: Literal["readOnly", "workspaceWrite"]
+
+
+class Change(Struct):
+    """One change of codex's own configuration."""
+
+    keyPath: str  # noqa: N815  # the server's spelling
+    value: Raw = Raw(b"null")
+
+
+# The settings that decide about a sandbox, and their values that keep it.
+SETTINGS: Mapping[str, tuple[str, ...]] = {
+    "sandbox_mode": get_args(SafeMode),
+    "default_permissions": get_args(SafeProfile),
+}
+# Says whether a parameter, as it is sent, keeps the sandbox.
+Keeps: TypeAlias = Callable[[Raw], bool]
+# Returns the name of the parameter by which a request gives up the sandbox: "" if it needs none, None if it keeps it.
+Rule: TypeAlias = Callable[[Raw], str | None]
 
 
 def check(
@@ -52,3 +89,110 @@ def sandbox_policy(sandbox: str, *, network: bool, writable_roots: Sequence[str]
     if sandbox == "workspace-write":
         return {"type": "workspaceWrite", "networkAccess": network, "writableRoots": list(writable_roots)}
     return {"type": "readOnly", "networkAccess": network}
+
+
+# -- any request whatsoever --------------------------------------------------------------------------------------------
+
+
+def gate(method: str, params: object) -> Raw:
+    """Refuse a request of a :data:`GATED` method that gives up the sandbox; return its parameters as they are to be sent.
+
+    Raises :class:`PermissionDeniedError`, and :class:`LocalProtocolError` for what cannot be sent at all.
+    """
+    sent = Raw(encode({} if params is None else params)[:-1])
+    if (name := GATED[method](sent)) is not None:
+        how = f"gives up the sandbox with its {name}" if name else "acts where no sandbox holds it"
+        raise PermissionDeniedError(
+            f"{method} {how}; say that this is meant with allow_full_access=True, in the request or in RuntimeConfig"
+        )
+    return sent
+
+
+def _never(_: Raw) -> str | None:
+    return ""
+
+
+def _fits(kind: Any) -> Keeps:
+    decode = msgspec.json.Decoder(kind).decode
+
+    def keeps(value: Raw) -> bool:
+        try:
+            decode(value)
+        except DECODE_ERRORS:
+            return False
+        return True
+
+    return keeps
+
+
+def _by(**parameters: Keeps) -> Rule:
+    def rule(params: Raw) -> str | None:
+        try:
+            said = _object(params)
+        except DECODE_ERRORS:
+            return "params"  # a list, say: the server takes parameters by their place as well
+        return next((name for name, keeps in parameters.items() if name in said and not keeps(said[name])), None)
+
+    return rule
+
+
+def _edit(params: Raw) -> str | None:
+    try:
+        edit = _change(params)
+        return None if _keep(edit.keyPath.split("."), loads(edit.value)) else "keyPath"
+    except DECODE_ERRORS:
+        return "params"
+
+
+def _edits(value: Raw) -> bool:
+    try:
+        return all(_edit(edit) is None for edit in _list(value))
+    except DECODE_ERRORS:
+        return False
+
+
+def _settings(value: Raw) -> bool:
+    try:
+        settings = loads(value)
+    except DECODE_ERRORS:
+        return False
+    return settings is None or (isinstance(settings, dict) and _keep([], settings))
+
+
+def _keep(path: Sequence[str], value: JsonValue) -> bool:
+    """Tell whether a setting of codex's own configuration, or all in a table of them, keeps the sandbox."""
+    keys = [part.strip(" \t\"'") for part in path]
+    if any("\\" in key for key in keys):
+        return False  # a key in disguise
+    if keys and keys[0] == "permissions":
+        return False  # what a profile says is beyond us
+    if keys and keys[-1] in SETTINGS:
+        return value is None or value in SETTINGS[keys[-1]]
+    return not isinstance(value, dict) or all(_keep([*keys, *key.split(".")], each) for key, each in value.items())
+
+
+_object = msgspec.json.Decoder(dict[str, Raw]).decode
+_list = msgspec.json.Decoder(list[Raw]).decode
+_change = msgspec.json.Decoder(Change).decode
+_mode, _policy, _profile = _fits(SafeMode | None), _fits(SafePolicy | None), _fits(SafeProfile | None)
+_thread = _by(sandbox=_mode, permissions=_profile, config=_settings)
+_turn = _by(sandboxPolicy=_policy, permissions=_profile)
+
+GATED: Mapping[str, Rule] = {
+    "thread/start": _thread,
+    "thread/resume": _thread,
+    "thread/fork": _thread,
+    "thread/settings/update": _turn,
+    "turn/start": _turn,
+    "command/exec": _by(sandboxPolicy=_policy, permissionProfile=_profile),
+    "config/value/write": _edit,
+    "config/batchWrite": _by(edits=_edits),
+    # No sandbox holds these, whatever they say.
+    "process/spawn": _never,
+    "thread/shellCommand": _never,
+    "fs/writeFile": _never,
+    "fs/createDirectory": _never,
+    "fs/remove": _never,
+    "fs/copy": _never,
+}
+"""The methods that can run or change something outside of a sandbox, and the rule for each."""

@@ -116,7 +116,9 @@ class Client:
             stand_in = StandIn(self.runtime, self._watch.guarded(profile.approvals, operation))
             stand_in.follow(thread_id)
             try:
-                thread = thread_of("thread/resume", await self.runtime.request("thread/resume", params))
+                word = profile.allow_full_access
+                reply = await self.runtime.request("thread/resume", params, allow_full_access=word)
+                thread = thread_of("thread/resume", reply)
                 if thread["id"] != thread_id:
                     raise RemoteProtocolError("thread/resume: the result names another thread")
                 where = where or thread.get("cwd")
@@ -151,7 +153,8 @@ class Client:
     async def _start(self, where: str, profile: RunProfile) -> Session:
         async with self._watch.start(profile, where) as start:
             profile, operation = start.profile, start.operation
-            reply = await self.runtime.request("thread/start", profile.start_params(where))
+            word = profile.allow_full_access
+            reply = await self.runtime.request("thread/start", profile.start_params(where), allow_full_access=word)
             thread = thread_of("thread/start", reply)
             # It is here before the hooks after it, so that it outlives a crash in the meantime.
             session = Session(self.runtime, thread, cwd=where, profile=profile, watch=self._watch, operation=operation)

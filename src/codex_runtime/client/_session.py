@@ -207,6 +207,7 @@ class Session:
             first_event_deadline=plan.profile.first_event_deadline,
             keep_events=keep_events,
             guard=guard,
+            allow_full_access=plan.profile.allow_full_access,
         )
 
     async def _reattach(self, request: Request) -> None:
@@ -221,13 +222,14 @@ class Session:
             raise
 
     async def _bring_back(self, request: Request) -> str:
-        params = self.profile.thread_params(self.cwd)
+        params, word = self.profile.thread_params(self.cwd), self.profile.allow_full_access
+        resume = {"threadId": self.thread_id, "excludeTurns": True, **params}
         try:
-            await request("thread/resume", {"threadId": self.thread_id, "excludeTurns": True, **params})
+            await request("thread/resume", resume, allow_full_access=word)
         except RequestFailedError as error:
             if NO_ROLLOUT not in error.message or self._ran:
                 raise
-            started = await request("thread/start", self.profile.start_params(self.cwd))
+            started = await request("thread/start", self.profile.start_params(self.cwd), allow_full_access=word)
             thread_id = str(thread_of("thread/start", started)["id"])
             self._stand_in.follow(thread_id)
             return thread_id

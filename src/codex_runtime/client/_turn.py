@@ -68,6 +68,7 @@ class Turn:
         first_event_deadline: float | None = None,
         keep_events: bool = True,
         guard: TurnGuard | None = None,
+        allow_full_access: bool = False,
     ) -> None:
         self._session = session
         self._runtime = session.runtime
@@ -94,6 +95,7 @@ class Turn:
         self._is_taken_for_remark = False
         self._given_up = False
         self._guard = guard
+        self._allow_full_access = allow_full_access
 
     @property
     def thread_id(self) -> str:
@@ -281,8 +283,11 @@ class Turn:
         if (left := until - self._clock.monotonic()) <= 0:
             raise RequestTimeoutError("turn/start", self._runtime.config.request_deadline)
         self._listen(thread_id)
+        word = self._allow_full_access
         try:
-            await self._runtime.request_and_note("turn/start", self._params(), self._begin, deadline=left)
+            await self._runtime.request_and_note(
+                "turn/start", self._params(), self._begin, deadline=left, allow_full_access=word
+            )
         except RequestFailedError:
             if thread_id == self._session.thread_id:
                 raise

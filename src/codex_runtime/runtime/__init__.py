@@ -18,11 +18,19 @@ from codex_runtime.runtime._life import ServerInfo
 from codex_runtime.runtime._runtime import Runtime
 from codex_runtime.runtime._server_requests import Outcome, Ticket
 from codex_runtime.runtime.config import Restarted, RuntimeConfig, ServerRequestHandler
-from codex_runtime.runtime.metrics import BOUNDS, Durations, Metrics, SinkMetrics
+from codex_runtime.runtime.metrics import (
+    BOUNDS,
+    ClosedSubscriptions,
+    Durations,
+    Metrics,
+    SinkMetrics,
+    SubscriptionMetrics,
+)
 from codex_runtime.runtime.sinks import Damage, EventSink, JsonlSink, read_jsonl
 
 __all__ = [
     "BOUNDS",
+    "ClosedSubscriptions",
     "Connection",
     "Damage",
     "Direction",
@@ -52,6 +60,7 @@ __all__ = [
     "SinkMetrics",
     "StateLimits",
     "Subscription",
+    "SubscriptionMetrics",
     "ThreadListener",
     "Ticket",
     "TokenFile",

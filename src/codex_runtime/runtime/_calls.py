@@ -19,6 +19,7 @@ from msgspec import Struct
 from codex_runtime._io.alarm import Alarm
 from codex_runtime._sansio.envelope import ABSENT, DECODE_ERRORS, JsonValue, loads
 from codex_runtime._sansio.peer import refusal_of
+from codex_runtime._sansio.permissions import GATED, gate
 from codex_runtime.errors import (
     CodexError,
     ConfigError,
@@ -81,6 +82,7 @@ class Calls:
         deadline: float,
         max_in_flight: int,
         overload_retries: int,
+        allow_full_access: bool,
         write: Callable[[Link[Call], bytes], None],
     ) -> None:
         self._clock = clock
@@ -89,6 +91,7 @@ class Calls:
         self._deadline = deadline
         self._max_in_flight = max_in_flight
         self._overload_retries = overload_retries
+        self._allow_full_access = allow_full_access
         self._write = write
         self._open: dict[Call, None] = {}  # all that have no outcome yet, oldest first
         self._line: deque[Call] = deque()
@@ -116,6 +119,7 @@ class Calls:
         deadline: float | None = None,
         on: Link[Call] | None = None,
         at_once: Callable[[Envelope], None] | None = None,
+        allow_full_access: bool = False,
     ) -> Envelope:
         """Carry a request through, again and again if the server is overloaded. Returns a response that holds a result.
 
@@ -125,7 +129,7 @@ class Calls:
         now = began = self._clock.monotonic()
         for attempt in range(self._overload_retries + 1):
             try:
-                call = self._start("request", method, params, seconds, now, on)
+                call = self._start("request", method, params, seconds, now, on, allow_full_access=allow_full_access)
                 call.at_once = at_once
                 try:
                     response = await call.future
@@ -195,6 +199,8 @@ class Calls:
         seconds: float,
         now: float,
         on: Link[Call] | None,
+        *,
+        allow_full_access: bool = False,
     ) -> Call:
         """Send a call or put it in line. Whoever waits for its future forgets it, unless it was settled."""
         if self._closed is not None:
@@ -202,6 +208,8 @@ class Calls:
         loop = asyncio.get_running_loop()
         if loop is not self._loop:
             require_loop(self._loop)
+        if method in GATED and not (allow_full_access or self._allow_full_access):
+            params = gate(method, params)
         call = Call(kind, method, params, asyncio.Future(loop=loop), seconds, due := now + seconds)
         self._open[call] = None
         if due < self._alarm.at:

@@ -18,7 +18,7 @@ from codex_runtime._io.clock import time_limit
 from codex_runtime._io.fanout import Fanout, Gap, Subscription
 from codex_runtime._sansio.envelope import Envelope
 from codex_runtime.errors import CodexError, ConnectionLostError, StoreError
-from codex_runtime.runtime.metrics import SinkMetrics
+from codex_runtime.runtime.metrics import SinkMetrics, quantile
 
 if TYPE_CHECKING:
     from codex_runtime._io.clock import Clock
@@ -74,7 +74,7 @@ class Pump:
             set_aside=self._rests_until is not None,
             last_error=self._last_error,
             average=self._busy / writes if writes else 0.0,
-            p95=self._percentile(writes),
+            p95=quantile(0.95, BUCKETS, self._times, self._slowest),
             slowest=self._slowest,
         )
 
@@ -161,15 +161,6 @@ class Pump:
         self._busy += seconds
         self._slowest = max(self._slowest, seconds)
 
-    def _percentile(self, writes: int) -> float:
-        """Return the upper bound of the bucket that 95 % of the writes reach up to."""
-        reached, wanted = 0, writes * 0.95
-        for bound, count in zip((*BUCKETS, self._slowest), self._times, strict=True):
-            reached += count
-            if reached >= wanted:
-                return min(bound, self._slowest)
-        return self._slowest
-
 
 class Pumps:
     """The sinks of one runtime. ``on_trouble`` is told when one is set aside, and when one had losses at its end."""
@@ -204,7 +195,7 @@ class Pumps:
                 raise
             except Exception as error:
                 raise StoreError(f"the sink {_name_of(sink)} cannot be opened: {error!r}") from error
-            subscription = self._fanout.subscribe(outbound=True, overflow=sink.overflow)
+            subscription = self._fanout.subscribe(name=_name_of(sink), outbound=True, overflow=sink.overflow)
             pump = Pump(sink, subscription=subscription, clock=self._clock, tell=self._on_trouble)
             self._pumps.append(pump)
             self._tasks.add(loop.create_task(pump.run(), name=f"codex-runtime sink {_name_of(sink)}"))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from codex_runtime._sansio.envelope import JsonValue
 
@@ -19,7 +19,15 @@ if TYPE_CHECKING:
 
 __all__ = ["Reattach", "Reattachments", "Request"]
 
-Request: TypeAlias = Callable[[str, object], Awaitable[JsonValue]]
+
+class Request(Protocol):
+    """The way to the new server, which nobody else may use yet."""
+
+    async def __call__(self, method: str, params: object, *, allow_full_access: bool = False) -> JsonValue:
+        """Ask it for something, as ``Runtime.request`` does."""
+        ...
+
+
 Reattach: TypeAlias = Callable[[Request], Awaitable[None]]
 
 
@@ -61,9 +69,10 @@ class Reattachments:
         # These calls skip the line, and so its bound: the server loses requests above some number.
         room = asyncio.Semaphore(self._max_in_flight)
 
-        async def request(method: str, params: object) -> JsonValue:
+        async def request(method: str, params: object, *, allow_full_access: bool = False) -> JsonValue:
             async with room:
-                return self._calls.decoded(method, await self._calls.request(method, params, on=link))
+                asked = self._calls.request(method, params, on=link, allow_full_access=allow_full_access)
+                return self._calls.decoded(method, await asked)
 
         async def bring(back: Reattach) -> None:
             try:

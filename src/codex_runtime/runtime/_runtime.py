@@ -24,7 +24,7 @@ from codex_runtime.runtime._pump import Pumps
 from codex_runtime.runtime._reattach import Reattach, Reattachments
 from codex_runtime.runtime._server_requests import Desk, Ticket
 from codex_runtime.runtime.config import RuntimeConfig
-from codex_runtime.runtime.metrics import Counters, Metrics, frozen
+from codex_runtime.runtime.metrics import Counters, Metrics, frozen, listeners
 
 if TYPE_CHECKING:
     import msgspec
@@ -75,6 +75,7 @@ class Runtime:
             deadline=config.request_deadline,
             max_in_flight=config.max_in_flight,
             overload_retries=config.overload_retries,
+            allow_full_access=config.allow_full_access,
             write=self._dispatch.write,
         )
         self._dispatch.serve(self._desk, self._calls.settle)
@@ -157,20 +158,38 @@ class Runtime:
 
     # -- talk ------------------------------------------------------------------------------------------------------
 
-    async def request(self, method: str, params: object = None, *, deadline: float | None = None) -> JsonValue:
+    async def request(
+        self,
+        method: str,
+        params: object = None,
+        *,
+        deadline: float | None = None,
+        allow_full_access: bool = False,
+    ) -> JsonValue:
         """Ask the server for something and return the result as plain JSON values.
 
         ``params`` may be anything that msgspec can encode. ``deadline`` is in seconds and covers everything, also the
         wait for a restart; ``None`` takes the configured one. An overloaded server is asked again a few times.
+        ``allow_full_access`` is the second word for a request that runs or changes something outside of a sandbox.
 
         Raises :class:`RequestFailedError` (:class:`OverloadedError` if there was no room), :class:`RequestTimeoutError`,
-        :class:`ConnectionLostError` or, if the params cannot be sent, :class:`LocalProtocolError`.
+        :class:`ConnectionLostError` or, before anything is sent, :class:`PermissionDeniedError` without that word and
+        :class:`LocalProtocolError` if the params cannot be sent.
         """
-        return self._calls.decoded(method, await self._calls.request(method, params, deadline=deadline))
+        response = await self._calls.request(method, params, deadline=deadline, allow_full_access=allow_full_access)
+        return self._calls.decoded(method, response)
 
-    async def request_raw(self, method: str, params: object = None, *, deadline: float | None = None) -> msgspec.Raw:
+    async def request_raw(
+        self,
+        method: str,
+        params: object = None,
+        *,
+        deadline: float | None = None,
+        allow_full_access: bool = False,
+    ) -> msgspec.Raw:
         """As :meth:`request`, but return the result as the JSON text that came."""
-        return (await self._calls.request(method, params, deadline=deadline)).result
+        response = await self._calls.request(method, params, deadline=deadline, allow_full_access=allow_full_access)
+        return response.result
 
     async def notify(self, method: str, params: object = None, *, deadline: float | None = None) -> None:
         """Tell the server something that wants no answer. Returns when it is on its way."""
@@ -179,6 +198,7 @@ class Runtime:
     def subscribe(
         self,
         *,
+        name: str | None = None,
         thread: str | None = None,
         methods: Collection[str] | None = None,
         kinds: Collection[Kind] | None = None,
@@ -189,7 +209,7 @@ class Runtime:
     ) -> Subscription:
         """Follow what comes in, from now on.
 
-        ``thread``, ``methods`` and ``kinds`` narrow it; ``outbound`` adds what we write. A reader that lags by more than
+        ``name`` says whose it is, in :attr:`metrics`. ``thread``, ``methods`` and ``kinds`` narrow it; ``outbound`` adds what we write. A reader that lags by more than
         ``capacity`` envelopes or ``max_bytes`` loses the oldest and is told where; with ``overflow="block"`` the server
         is held up instead.
         """
@@ -198,6 +218,7 @@ class Runtime:
         if overflow not in ("drop", "block"):
             raise ConfigError("overflow", f"{overflow!r} is not one of 'drop', 'block'")
         return self._fanout.subscribe(
+            name=name,
             topic=thread,
             select=_selector(methods, kinds),
             outbound=outbound,
@@ -237,6 +258,7 @@ class Runtime:
     def metrics(self) -> Metrics:
         """The counters as they are now."""
         counters, life, now = self._counters, self._life, self.clock.monotonic()
+        still_open, closed = listeners(self._fanout)
         return Metrics(
             uptime=0.0 if life.opened_at is None else now - life.opened_at,
             generation_uptime=0.0 if life.ready_at is None else now - life.ready_at,
@@ -258,6 +280,7 @@ class Runtime:
             server_requests=counters.server_requests,
             settled=frozen(counters.settled),
             settle_times=counters.settle_times.snapshot(),
+            approvals=counters.approvals.snapshot(),
             turns=counters.turns.snapshot(),
             guest_errors=counters.guest_errors,
             dropped=self._fanout.dropped,
@@ -266,6 +289,8 @@ class Runtime:
             queued=self._calls.queued,
             open_server_requests=len(self._desk),
             subscriptions=len(self._fanout),
+            open_subscriptions=still_open,
+            closed_subscriptions=closed,
             unsent=life.link.unsent if life.link is not None else 0,
             child_rss=life.watchdog.resident,
             sinks=self._sinks.metrics,
@@ -289,7 +314,13 @@ class Runtime:
         return self._dispatch.take(thread_id, taker)
 
     async def request_and_note(
-        self, method: str, params: object, note: Callable[[JsonValue], None], *, deadline: float | None = None
+        self,
+        method: str,
+        params: object,
+        note: Callable[[JsonValue], None],
+        *,
+        deadline: float | None = None,
+        allow_full_access: bool = False,
     ) -> JsonValue:
         """As :meth:`request`, but also give the result to ``note``, inside the dispatch.
 
@@ -300,7 +331,9 @@ class Runtime:
             if envelope.fault is None and not envelope.refused:
                 note(self._calls.decoded(method, envelope))
 
-        response = await self._calls.request(method, params, deadline=deadline, at_once=at_once)
+        response = await self._calls.request(
+            method, params, deadline=deadline, at_once=at_once, allow_full_access=allow_full_access
+        )
         return self._calls.decoded(method, response)
 
     def note_turn(self, outcome: str, seconds: float) -> None:

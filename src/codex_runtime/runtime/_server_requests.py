@@ -231,8 +231,11 @@ class Desk:
     def closed(self, ticket: Ticket, due: Deadline | None, worker: asyncio.Task[None] | None) -> None:
         """Forget a settled ticket and stop whoever still works on it."""
         outcome = ticket.outcome or "withdrawn"
+        waited = max(0.0, self._clock.monotonic() - ticket.envelope.stamp.monotonic)
         self._counters.settled[outcome] += 1
-        self._counters.settle_times.add(outcome, max(0.0, self._clock.monotonic() - ticket.envelope.stamp.monotonic))
+        self._counters.settle_times.add(outcome, waited)
+        if ticket.is_approval:
+            self._counters.approvals.add(outcome, waited)
         del self.waiting[ticket.id]
         key = (ticket.generation, ticket.envelope.rpc_id)
         if len(same := self._asked[key]) == 1:

@@ -67,6 +67,9 @@ class RuntimeConfig(Struct, frozen=True, kw_only=True):
     ``Runtime.server_requests()``, they are declined at once. ``server_request_deadline`` bounds each answer, after which
     it is declined; ``server_request_deadlines`` sets it by method; ``max_open_server_requests`` bounds how many may wait.
 
+    What is asked for: ``allow_full_access`` opens the gate before every request that runs or changes something outside of
+    a sandbox. Without, each such request needs that word of its own, at the desk and below it.
+
     State: ``state=False`` keeps none, which makes events a little cheaper. ``state_limits`` bounds it.
 
     Sinks: ``sinks`` get every message in both directions; ``sink_grace`` bounds how long they may drain when the runtime is
@@ -97,6 +100,7 @@ class RuntimeConfig(Struct, frozen=True, kw_only=True):
     max_in_flight: int = 64
     overload_retries: int = 5
     line_limit: int = DEFAULT_LINE_LIMIT
+    allow_full_access: bool = False
     stderr_tail: int = 16 * 1024
     block_patience: float = 5.0
 

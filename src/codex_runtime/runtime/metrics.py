@@ -7,12 +7,32 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from math import ceil
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
+import msgspec
 from msgspec import Struct, field
 
-__all__ = ["BOUNDS", "Counters", "Durations", "Metrics", "SinkMetrics", "Times"]
+from codex_runtime._sansio.envelope import JsonValue
+from codex_runtime.errors import ConfigError
+
+if TYPE_CHECKING:
+    from codex_runtime._io.fanout import Fanout
+
+__all__ = [
+    "BOUNDS",
+    "ClosedSubscriptions",
+    "Counters",
+    "Durations",
+    "Metrics",
+    "SinkMetrics",
+    "SubscriptionMetrics",
+    "Times",
+    "listeners",
+    "quantile",
+]
 
 BOUNDS = (0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10.0, 60.0, 600.0)
 """Upper bounds, in seconds, of the buckets of :class:`Durations`; the last bucket has none."""
@@ -33,6 +53,26 @@ class Durations(Struct, frozen=True):
     sum: float
     max: float
     buckets: tuple[int, ...]
+
+    def quantile(self, part: float, /) -> float:
+        """Return the seconds that ``part`` of them (``0.95``: all but the slowest twentieth) did not exceed.
+
+        Known from the buckets: it is the upper bound of one, or ``max`` where that is less; 0 if nothing was measured.
+        """
+        if not 0 < part <= 1:
+            raise ConfigError("part", "must be above 0 and at most 1")
+        return quantile(part, BOUNDS, self.buckets, self.max)
+
+
+def quantile(part: float, bounds: Sequence[float], buckets: Sequence[int], longest: float) -> float:
+    """Return the upper bound of the bucket in which ``part`` of all that was counted is reached, or the longest if that is less."""
+    # Less a little: 0.07 of 100 is 7.000000000000001.
+    reached, wanted = 0, ceil(part * sum(buckets) - 1e-9)
+    for bound, count in zip((*bounds, longest), buckets, strict=True):
+        reached += count
+        if reached >= wanted:
+            return min(bound, longest)
+    return longest
 
 
 class Times:
@@ -109,16 +149,43 @@ class Counters(Struct):
     server_requests: int = 0
     settled: Counter[str] = field(default_factory=Counter)
     settle_times: Times = field(default_factory=Times)
+    approvals: Times = field(default_factory=Times)
     turns: Times = field(default_factory=Times)
     guest_errors: int = 0
 
 
-class SinkMetrics(Struct, frozen=True, kw_only=True):
-    """What one sink has got so far. ``written + lost + pending`` messages were published to it.
+class SubscriptionMetrics(Struct, frozen=True, kw_only=True):
+    """How one open subscription stands.
 
-    ``writes`` counts the calls of its ``write``, ``errors`` those that failed; ``average``, ``p95`` (the upper bound of a
-    bucket) and ``slowest`` tell how long they took, in seconds. ``set_aside`` is true while it is left alone because it
-    failed again and again; ``last_error`` is what it raised last.
+    - ``name``: as it was given to ``subscribe``. ``thread``: the only one that it follows, ``None`` for all.
+    - ``pending``: envelopes that wait to be read, now. ``is_blocking``: it is full and holds the app server up, now.
+    - ``dropped``: envelopes that fell out because nobody read them in time. ``gaps``: how often its reader was told so.
+    """
+
+    name: str | None
+    thread: str | None
+    pending: int
+    is_blocking: bool
+    dropped: int
+    gaps: int
+
+
+class ClosedSubscriptions(Struct, frozen=True, kw_only=True):
+    """What became of all subscriptions that are closed: how many there were, what they lost, how often they were told."""
+
+    count: int
+    dropped: int
+    gaps: int
+
+
+class SinkMetrics(Struct, frozen=True, kw_only=True):
+    """What one sink (a log, a journal, one of your own) has got so far.
+
+    - ``name``: its ``repr``, or the name of its class.
+    - ``written``, ``lost``, ``pending``: messages; their sum is what was published to it.
+    - ``writes``: calls of its ``write``; ``errors``: those that failed, and a failed closing; ``last_error``: the last of them.
+    - ``set_aside``: true while it is left alone because it failed again and again.
+    - ``average``, ``p95`` (the upper bound of a bucket), ``slowest``: how long its writes took, in seconds.
     """
 
     name: str
@@ -135,22 +202,51 @@ class SinkMetrics(Struct, frozen=True, kw_only=True):
 
 
 class Metrics(Struct, frozen=True, kw_only=True):
-    """What a runtime has done so far. Totals since it was opened, unless it says *now*.
+    """What a runtime has done so far: totals since it was opened, but for what is called *now*. Times are in seconds.
 
-    ``uptime`` in seconds, ``generation_uptime`` likewise since the present app server was ready (0 while none is).
-    ``restarts`` by cause (``"exit status 1"``, ``"killed by SIGKILL"``, ``"killed: it stopped answering"``, …);
-    ``recycles`` counts servers that were replaced because of ``WatchdogPolicy.rss_limit``, which are no restarts.
+    The app server:
 
-    ``request_times`` by method: from the call, all waiting included, to each answer of the server, refusals too. The
-    probes of the watchdog are in ``requests`` and not in there. ``turns`` by outcome (``completed``, ``failed``,
-    ``interrupted``, ``timed_out``, ``lost``): from their first to their last message.
+    - ``uptime``: since the runtime was opened. ``generation_uptime``: since the app server of now was ready, 0 while none is.
+    - ``generation``: its number, from 0.
+    - ``restarts``: how many, by cause (``"exit status 1"``, ``"killed by SIGKILL"``, ``"killed: it stopped answering"``, …).
+    - ``recycles``: servers that were replaced because of ``WatchdogPolicy.rss_limit``, which are no restarts.
+    - ``child_rss``: bytes of memory that it occupies now, ``None`` if nobody can tell.
 
-    ``settled`` counts server requests by outcome (``accepted``, ``declined``, ``cancelled``, ``answered``, ``refused``,
-    ``withdrawn``), ``settle_times`` tells how long each outcome took to come about. ``dropped`` are envelopes that
-    lagging subscriptions lost, ``gaps`` how often they were told so. ``in_flight``, ``queued``,
-    ``open_server_requests``, ``subscriptions``, ``unsent`` (bytes) and ``child_rss`` are gauges; the last is the resident
-    memory of the app server in bytes, ``None`` if nobody can tell. ``sinks`` has the figures of each sink, in the order
-    of the configuration.
+    The wire:
+
+    - ``messages``: lines that came in. ``bytes_in``, ``bytes_out``: read from and written to the app server.
+    - ``malformed``: lines that were no messages, and server requests that cannot be answered. ``too_long``: lines above the limit.
+    - ``late_answers``: answers that nobody waited for any more.
+    - ``unsent``: bytes that the app server has not taken yet, now.
+
+    Requests of ours:
+
+    - ``requests``: how many were written, each try and each probe of the watchdog counted.
+    - ``requests_failed``: how many of the callers' ended with an error of any kind. ``requests_timed_out``, ``requests_lost``
+      (the server died, or we closed it): greetings and probes too.
+    - ``overload_retries``: how often one was written again because the server had no room.
+    - ``request_times``: by method, from the call, all waiting included, to each answer of the server, refusals too. Probes
+      are not in there.
+    - ``in_flight``: written and not answered, now. ``queued``: not written yet, now.
+
+    Server requests:
+
+    - ``server_requests``: how many came. ``open_server_requests``: how many wait for an answer, now.
+    - ``settled``: how many, by outcome (``accepted``, ``declined``, ``cancelled``, ``answered``, ``refused``, ``withdrawn``).
+    - ``settle_times``: by outcome, how long it took to come about. ``approvals``: the same of approvals alone.
+
+    Turns:
+
+    - ``turns``: by outcome (``completed``, ``failed``, ``interrupted``, ``timed_out``, ``lost``), from their first to their last
+      message.
+
+    Those who listen:
+
+    - ``subscriptions``: how many are open now, the one of each sink among them. ``open_subscriptions``: each of these, in the
+      order of their opening. ``closed_subscriptions``: what became of all others, taken together.
+    - ``dropped``: messages that lagging subscriptions lost, open and closed. ``gaps``: how often readers were told so.
+    - ``sinks``: each, in the order of the configuration.
+    - ``guest_errors``: exceptions in handlers, callbacks and whatever else is not ours.
     """
 
     uptime: float
@@ -173,6 +269,7 @@ class Metrics(Struct, frozen=True, kw_only=True):
     server_requests: int
     settled: Mapping[str, int]
     settle_times: Mapping[str, Durations]
+    approvals: Mapping[str, Durations]
     turns: Mapping[str, Durations]
     guest_errors: int
     dropped: int
@@ -181,11 +278,41 @@ class Metrics(Struct, frozen=True, kw_only=True):
     queued: int
     open_server_requests: int
     subscriptions: int
+    open_subscriptions: tuple[SubscriptionMetrics, ...]
+    closed_subscriptions: ClosedSubscriptions
     unsent: int
     child_rss: int | None
     sinks: tuple[SinkMetrics, ...] = ()
+
+    def as_dict(self) -> dict[str, JsonValue]:
+        """Return the same as plain values, for whatever writes JSON."""
+        plain: dict[str, JsonValue] = msgspec.to_builtins(self, enc_hook=dict)  # the hook is for the read-only mappings
+        return plain
 
 
 def frozen(counter: Counter[str]) -> Mapping[str, int]:
     """Return a copy that nobody can change."""
     return MappingProxyType(dict(counter))
+
+
+def listeners(fanout: Fanout) -> tuple[tuple[SubscriptionMetrics, ...], ClosedSubscriptions]:
+    """Return how each open subscription stands, the oldest first, and what became of the others."""
+    still = tuple(
+        [
+            SubscriptionMetrics(
+                name=each.name,
+                thread=each.thread,
+                pending=each.pending,
+                is_blocking=each.is_blocking,
+                dropped=each.dropped,
+                gaps=each.gaps,
+            )
+            for each in fanout.subscriptions
+        ]
+    )
+    # A closed one can still be read, and so be told of a gap: what is not an open one's is theirs.
+    return still, ClosedSubscriptions(
+        count=fanout.opened - len(still),
+        dropped=fanout.dropped - sum([each.dropped for each in still]),
+        gaps=fanout.gaps - sum([each.gaps for each in still]),
+    )

@@ -89,9 +89,20 @@ class Client:
         """An immutable picture of all that the server has said."""
         return self._portal.call(lambda: self._client.runtime.state)
 
-    def request(self, method: str, params: object = None, *, deadline: float | None = None) -> JsonValue:
-        """Ask the server for something and return the result as plain JSON values."""
-        return self._portal.run(self._client.runtime.request, method, params, deadline=deadline)
+    def request(
+        self,
+        method: str,
+        params: object = None,
+        *,
+        deadline: float | None = None,
+        allow_full_access: bool = False,
+    ) -> JsonValue:
+        """Ask the server for something and return the result as plain JSON values.
+
+        ``allow_full_access`` is the second word for a request that runs or changes something outside of a sandbox.
+        """
+        ask = self._client.runtime.request
+        return self._portal.run(ask, method, params, deadline=deadline, allow_full_access=allow_full_access)
 
     def start_session(
         self, *, cwd: PathLike | None = None, profile: RunProfile | None = None, **options: Unpack[SyncRunOptions]
