@@ -75,7 +75,7 @@ async def test_a_tool_of_a_server_needs_leave(
     """The consent is asked; a form that the server then sends cannot be filled in here and is declined."""
     model.enqueue(Reply(Call("ask", {}, namespace="mcp__stub", call_id="t")), Reply(Say("I see.")))
     async with Terminal("run", "do it", "--codex-home", asking_home, "--cwd", str(workspace)) as terminal:
-        await terminal.see("let a tool of the MCP server stub run?", "tool: stub/ask", "always in this session")
+        await terminal.see("let a tool of the MCP server stub run?", "tool: stub/ask", "[a]lways in this session")
         terminal.type(keys)
         await terminal.see(outcome, "I see.")
         assert await terminal.end() == 0

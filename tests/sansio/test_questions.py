@@ -178,7 +178,14 @@ ASKED: list[tuple[str, Any, tuple[Any, ...], list[tuple[str, str]]]] = [
     ),
     (
         rules.ELICITATION,
-        {"threadId": "t", "serverName": "stub", "mode": "form", "_meta": TOOL_META, "message": "Allow?"},
+        {
+            "threadId": "t",
+            "serverName": "stub",
+            "mode": "form",
+            "_meta": TOOL_META,
+            "message": "Allow?",
+            "requestedSchema": {"type": "object", "properties": {}},
+        },
         (CALL,),
         [
             ("?", "let a tool of the MCP server stub run?"),

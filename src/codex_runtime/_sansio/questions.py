@@ -241,7 +241,8 @@ def _elicitation(method: str, asked: dict[str, JsonValue], items: Sequence[JsonV
         Part("field", f"{_flat(name)}{' (required)' if name in required else ''}: {_json(field)}")
         for name, field in fields.items()
     ]
-    parts += _rest(mapping(schema), {"type", "properties" if fields else "type", "required"})
+    is_known = isinstance(mapping(schema).get("properties"), dict)
+    parts += _rest(mapping(schema), {"type", "required", *(["properties"] if is_known else [])})
     if schema is not None and not isinstance(schema, dict):
         parts.append(Part("form", _json(schema)))
     parts += _rest(meta, _NOT_FOR_PEOPLE_IN_META)
