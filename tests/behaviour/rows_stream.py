@@ -86,7 +86,7 @@ STREAM = (
             "tests/behaviour/test_odd_messages.py::test_each_kind_of_question_reaches_whoever_reads_them",
             "tests/sansio/test_server_requests.py::test_there_are_eleven_kinds",
             "tests/runtime/test_server_requests.py::test_each_method_may_have_its_own_handler",
-            "tests/sansio/test_questions.py::test_a_question_holds_what_one_must_see",
+            "tests/sansio/test_wording.py::test_a_question_holds_what_one_must_see",
         ),
     ),
     Requirement(

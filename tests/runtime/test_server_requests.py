@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from codex_runtime._sansio import server_requests as rules
-from codex_runtime._sansio.questions import question_of
 from codex_runtime._sansio.restart import Exit
+from codex_runtime._sansio.wording import question_of
 from codex_runtime.errors import (
     AlreadySettledError,
     InvalidAnswerError,

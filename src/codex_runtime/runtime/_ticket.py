@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, final
 from msgspec import UNSET
 
 from codex_runtime._sansio import server_requests as rules
-from codex_runtime._sansio.questions import Question, question_of
 from codex_runtime.errors import AlreadySettledError
 from codex_runtime.runtime._answering import Answering
 
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from codex_runtime._io.link import Link
     from codex_runtime._sansio.decisions import Decider
     from codex_runtime._sansio.envelope import Envelope, JsonValue, RpcId
+    from codex_runtime._sansio.questions import Question
     from codex_runtime.runtime._calls import Call
 
 __all__ = ["Keeper", "Outcome", "Ticket"]
@@ -110,6 +110,8 @@ class Ticket(Answering):
     def question(self) -> Question:
         """What is asked, in words for people, with the diffs of a file change; ``str`` of it is safe to be printed."""
         if self._question is None:
+            from codex_runtime._sansio.wording import question_of  # for those who show it to somebody
+
             self._question = question_of(self.method, self._told(), self._keeper.items(self))
         return self._question
 
