@@ -16,18 +16,17 @@ import json
 import sys
 
 from codex_runtime import Client, CodexError, RunProfile, Runtime, RuntimeConfig, Ticket
-from codex_runtime.hooks import Decision
+from codex_runtime.runtime import Decision
 
 
-async def leave_open(ticket: Ticket) -> None:
-    """Keep a ticket until somebody settles it, or its time is over."""
-    print(f"waiting for an answer to: {ticket.params.get('command') or ticket.method}", flush=True)
-    await ticket.wait()
+def leave_open(ticket: Ticket) -> None:
+    """Keep a ticket: somebody settles it later, or its time is over."""
+    print(f"waiting for an answer: {ticket.question}", flush=True)
 
 
 def tell(decision: Decision) -> None:
     """Print what became of a ticket."""
-    print(f"{decision.verdict} by {decision.by}: {decision.reason or '-'}", flush=True)
+    print(f"{decision.verdict} by {decision.name or decision.by}: {decision.reason or '-'}", flush=True)
 
 
 CAREFUL = RunProfile(sandbox="workspace-write", approval_policy="untrusted", approvals=leave_open)
@@ -36,19 +35,19 @@ CAREFUL = RunProfile(sandbox="workspace-write", approval_policy="untrusted", app
 def answer(runtime: Runtime, word: str, ticket_id: str) -> object:
     """Do what the person wants. Anything but a plain yes is a no."""
     if word == "list":
-        return [{"id": ticket.id, "asks": ticket.params} for ticket in runtime.tickets]
+        return [{"id": ticket.id, "asks": str(ticket.question)} for ticket in runtime.tickets]
     ticket = runtime.ticket(ticket_id)
     if word == "yes":
-        ticket.accept()
+        ticket.accept(by="the person")
     else:
-        ticket.decline("a person said no")
+        ticket.decline("no", by="the person")
     return ticket.outcome
 
 
 async def work(path: str, prompt: str, patience: float = 60.0) -> None:
     """Run a prompt, and take answers at the socket meanwhile."""
-    config = RuntimeConfig(server_request_deadline=patience)
-    async with Client(config, profile=CAREFUL, on_decision=tell) as client:
+    config = RuntimeConfig(server_request_deadline=patience, on_decision=tell)
+    async with Client(config, profile=CAREFUL) as client:
 
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             try:

@@ -11,16 +11,16 @@ import asyncio
 import sys
 from pathlib import Path
 
-from codex_runtime import Client, Ticket
-from codex_runtime.hooks import Decision, load_policy
+from codex_runtime import Client, RuntimeConfig, Ticket
+from codex_runtime.hooks import load_policy
+from codex_runtime.runtime import Decision
 
 POLICY = Path(__file__).with_name("policy.toml")
 
 
 async def ask_a_person(ticket: Ticket) -> None:
     """Answer what the policy leaves open. Anything but a plain yes is a no."""
-    command = ticket.params.get("command") or ticket.method
-    answer = await asyncio.to_thread(input, f"May it do this?  {command!a}  [y/N] ")
+    answer = await asyncio.to_thread(input, f"{ticket.question}\n[y/N] ")
     if answer.strip().lower() == "y":
         ticket.accept()
     else:
@@ -34,7 +34,8 @@ def keep_record(decision: Decision) -> None:
 
 async def main(prompt: str) -> None:
     """Run one prompt under the policy."""
-    async with Client(hooks=(load_policy(POLICY),), on_decision=keep_record) as client:
+    config = RuntimeConfig(on_decision=keep_record)
+    async with Client(config, hooks=(load_policy(POLICY),)) as client:
         result = await client.run(prompt, sandbox="workspace-write", approvals=ask_a_person)
     print(result.text)
 

@@ -85,6 +85,8 @@ STREAM = (
         tests=(
             "tests/behaviour/test_odd_messages.py::test_each_kind_of_question_reaches_whoever_reads_them",
             "tests/sansio/test_server_requests.py::test_there_are_eleven_kinds",
+            "tests/runtime/test_server_requests.py::test_each_method_may_have_its_own_handler",
+            "tests/sansio/test_wording.py::test_a_question_holds_what_one_must_see",
         ),
     ),
     Requirement(
@@ -94,6 +96,7 @@ STREAM = (
             "tests/runtime/test_server_requests.py::test_another_iteration_takes_over_what_waits",
             "tests/runtime/test_server_requests.py::test_leaving_the_iteration_declines_what_waits",
             "tests/runtime/test_server_requests.py::test_a_cancelled_reader_leaves_the_iteration",
+            "tests/runtime/test_server_requests.py::test_an_iteration_may_be_narrow",
         ),
         difference="A second reader is not refused: it stands behind the first, so handing over needs no special call.",
     ),
@@ -107,18 +110,22 @@ STREAM = (
     ),
     Requirement(
         id="R044",
-        sentence="A request that nobody answers in time is declined in the form that its method wants.",
+        sentence="A request that nobody answers in time is declined, cancelled or refused, as one chose for its method; never accepted.",
         tests=(
             "tests/runtime/test_server_requests.py::test_a_handler_that_hangs_is_cancelled_and_declined_at_the_deadline",
+            "tests/runtime/test_server_requests.py::test_what_is_said_at_the_deadline_can_be_chosen",
+            "tests/runtime/test_config.py::test_what_answers_server_requests_is_checked",
             "tests/sansio/test_server_requests.py::test_each_method_is_declined_in_its_own_words",
+            "tests/real/test_flows_answers.py::test_silence_has_the_end_that_was_chosen",
         ),
-        difference="There is no choice of what time says: always no. Who wants to cancel or to fail the action does so in a handler.",
     ),
     Requirement(
         id="R045",
         sentence="A request for tokens that nobody answers gets an error, never an invented token.",
         tests=(
             "tests/sansio/test_server_requests.py::test_what_has_no_word_for_no_gets_an_error",
+            "tests/sansio/test_server_requests.py::test_tokens_are_refused_whatever_the_deadline_says",
+            "tests/real/test_flows_answers.py::test_tokens_are_given_anew",
             "tests/sansio/test_server_requests.py::test_no_refusal_of_any_method_reads_as_consent",
         ),
     ),
@@ -137,6 +144,8 @@ STREAM = (
             "tests/runtime/test_server_requests.py::test_an_invalid_answer_leaves_the_ticket_open",
             "tests/sansio/test_server_requests.py::test_bad_answers_are_refused_with_the_method_named",
             "tests/sansio/test_server_requests.py::test_good_answers_pass_and_are_named",
+            "tests/runtime/test_answering.py::test_what_does_not_fit_leaves_it_open",
+            "tests/sansio/test_answers.py::test_an_answer_has_the_form_of_its_method",
         ),
     ),
     Requirement(

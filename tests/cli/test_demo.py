@@ -76,7 +76,7 @@ async def test_the_question_can_be_answered_beforehand(option: str, approvals: s
     assert_whole(text, approvals=approvals)
     assert proof in text
     assert "[y]es" not in text
-    assert max(len(line) for line in text.splitlines() if not line.startswith("  │ in ")) <= 80
+    assert max(len(line) for line in text.splitlines() if not line.startswith("  │ in: ")) <= 80
     assert is_empty(tmp_path)
 
 

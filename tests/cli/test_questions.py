@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from codex_runtime.cli._questions import Keyboard, Question, keyboard, question_of
+from codex_runtime.cli._questions import Keyboard, keyboard
 from codex_runtime.testing import Call, Reply, Say, mcp_stub, write_codex_home
 from tests.cli.command_line import Terminal, piped
 from tests.cli.pictures import Picture
@@ -17,13 +17,8 @@ from tests.cli.pictures import Picture
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from codex_runtime.runtime import JsonValue
     from codex_runtime.testing import MockModel
 
-COMMAND = "item/commandExecution/requestApproval"
-PATCH = "item/fileChange/requestApproval"
-PERMISSIONS = "item/permissions/requestApproval"
-ELICITATION = "mcpServer/elicitation/request"
 ASK_USER = Call(
     "request_user_input",
     {
@@ -38,44 +33,6 @@ ASK_USER = Call(
     },
     call_id="q",
 )
-
-
-@pytest.mark.parametrize(
-    ("method", "params", "question"),
-    [
-        (
-            COMMAND,
-            {"command": "bash -c 'rm x'", "cwd": "/ws", "reason": "It is old."},
-            Question("run this command?", ("bash -c 'rm x'", "in /ws", "because: It is old.")),
-        ),
-        (
-            COMMAND,
-            {"command": "ls", "additionalPermissions": {"network": True}, "networkApprovalContext": {"host": "a.b"}},
-            Question("run this command?", ("ls", 'with {"network":true}', 'network: {"host":"a.b"}')),
-        ),
-        (COMMAND, {}, Question("run this command?")),
-        ("execCommandApproval", {"command": ["rm", "-r"]}, Question("run this command?", ("rm -r",))),
-        (PATCH, {"reason": "Why not."}, Question("apply this patch?", ("because: Why not.",))),
-        (PATCH, {"grantRoot": "/etc"}, Question("apply this patch?", ("and write below /etc from now on",))),
-        (PERMISSIONS, {"permissions": {"network": 1}}, Question("grant these permissions?", ('{"network":1}',))),
-        (
-            ELICITATION,
-            {"serverName": "stub", "message": "Allow?", "requestedSchema": {"properties": {}}},
-            Question("stub: Allow?", (), can_last=False),
-        ),
-        (
-            ELICITATION,
-            {"serverName": "stub", "message": "Open?", "mode": "url", "url": "http://x"},
-            Question("stub: Open?", ("http://x",), can_last=False),
-        ),
-        (ELICITATION, {"message": "Name?", "requestedSchema": {"properties": {"name": {}}}}, None),
-        ("item/tool/call", {}, None),
-        ("something/new", None, None),
-    ],
-)
-def test_a_question_holds_what_one_must_know(method: str, params: JsonValue, question: Question | None) -> None:
-    """Command, place, reason and everything that would be granted; what wants more than a yes has no question."""
-    assert question_of(method, params) == question
 
 
 @pytest.fixture
@@ -118,7 +75,7 @@ async def test_a_tool_of_a_server_needs_leave(
     """The consent is asked; a form that the server then sends cannot be filled in here and is declined."""
     model.enqueue(Reply(Call("ask", {}, namespace="mcp__stub", call_id="t")), Reply(Say("I see.")))
     async with Terminal("run", "do it", "--codex-home", asking_home, "--cwd", str(workspace)) as terminal:
-        await terminal.see("Allow the stub MCP server", "[y]es, [N]o, [c]ancel")
+        await terminal.see("let a tool of the MCP server stub run?", "tool: stub/ask", "[a]lways in this session")
         terminal.type(keys)
         await terminal.see(outcome, "I see.")
         assert await terminal.end() == 0

@@ -152,7 +152,7 @@ async def test_what_needs_leave_is_asked(
     model.enqueue(Reply(ASK), Reply(Say("I see.")))
     arguments = ("run", "do it", "--codex-home", home, "--cwd", str(workspace), "--approve", option)
     async with Terminal(*arguments) as terminal:
-        await terminal.see("/bin/bash -c 'echo asked > asked.txt'", "because: May I write a file?")
+        await terminal.see("command: echo asked > asked.txt", "because: May I write a file?")
         for answer in keys.splitlines(keepends=True):
             await terminal.see("[c]ancel the turn")
             terminal.forget()

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from codex_runtime import RunProfile, Ticket, TurnLostError
-from codex_runtime._sansio.server_requests import COMMAND, USER_INPUT
+from codex_runtime._sansio.server_requests import COMMAND, ELICITATION, USER_INPUT
 from codex_runtime.testing import Bytes, Command, Die, FakeAppServer, Gate, Hold, Refusal, Say, Script
-from tests.client.desk import at_the_desk, in_a_session
+from tests.client.desk import at_the_desk, in_a_session, until
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,9 +21,12 @@ if TYPE_CHECKING:
 LOST_ONE = Script(Say("half"), Die())
 
 
-def asking(thread_id: str, turn_id: str | None, *, method: str = COMMAND, rpc_id: str = "again") -> Bytes:
+def asking(
+    thread_id: str, turn_id: str | None, *, method: str = COMMAND, rpc_id: str = "again", more: object = None
+) -> Bytes:
     """Make a request of the server's as it is repeated to whoever resumes a thread."""
     params = {"threadId": thread_id, "turnId": turn_id, "itemId": "item", "command": "touch x", "questions": []}
+    params |= more if isinstance(more, dict) else {}
     return Bytes(json.dumps({"id": rpc_id, "method": method, "params": params}).encode() + b"\n")
 
 
@@ -61,6 +64,26 @@ async def test_a_turn_that_somebody_else_began_is_answered_as_the_session_would(
         assert await said_to(fake, session, "of-somebody") == {"decision": "accept"}
         assert await said_to(fake, session, "of-somebody", method=USER_INPUT) == {"answers": {}}
         assert session.runtime.metrics.settled == {"accepted": 1, "declined": 1}
+
+
+async def test_a_yes_to_everything_fills_in_no_form() -> None:
+    """A form wants content: it is left to the next in line, and declined if there is nobody."""
+    form = {"mode": "form", "message": "?", "requestedSchema": {"properties": {"name": {}}, "required": ["name"]}}
+    fake = FakeAppServer()
+    async with in_a_session(fake, profile=RunProfile(approvals="accept")) as session:
+        assert await said_to(fake, session, "of-somebody", method=ELICITATION, more=form) == {"action": "decline"}
+        assert session.runtime.metrics.guest_errors == 0
+
+
+async def test_a_handler_may_be_a_plain_function() -> None:
+    """It answers at once, or keeps the ticket for later."""
+    kept: list[Ticket] = []
+    fake = FakeAppServer()
+    async with in_a_session(fake, profile=RunProfile(approvals=kept.append)) as session:
+        fake.play(asking(session.thread_id, "of-somebody"))
+        await until(lambda: kept)
+        session.runtime.ticket(kept[0].id).accept()
+        assert (await answered(fake))["result"] == {"decision": "accept"}
 
 
 async def test_a_handler_of_the_session_is_asked() -> None:

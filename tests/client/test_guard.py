@@ -14,7 +14,6 @@ from codex_runtime.errors import HookBlockedError
 from codex_runtime.hooks import (
     Allow,
     Ask,
-    Decision,
     Deny,
     Hook,
     HookContext,
@@ -24,6 +23,7 @@ from codex_runtime.hooks import (
     Policy,
     Rule,
 )
+from codex_runtime.runtime import Decision
 from codex_runtime.testing import (
     Ask as AskThem,
 )
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 
     from codex_runtime import Ticket
 
-CONFIG = ("on_server_request", "server_request_deadline", "state")
+CONFIG = ("on_server_request", "server_request_deadline", "state", "on_decision")
 COMMAND = "item/commandExecution/requestApproval"
 
 
@@ -670,6 +670,55 @@ async def test_requests_outside_of_every_turn_are_judged_by_the_clients_hooks(st
     ]
 
 
+async def test_what_hooks_leave_open_goes_to_whoever_iterates() -> None:
+    """Also from within a turn; hooks only come before."""
+    fake = FakeAppServer(script("ls", "rm"))
+
+    def guard(context: HookContext) -> Any:
+        return Deny("no") if context.tool and context.tool.argv == ("rm",) else None
+
+    hook = Hook("guard", guard, when=HookMatcher(phases=("pre_tool_use",)))
+    async with guarded(fake, hook) as client, await client.start_session() as session:
+        asked = {"threadId": "child", "turnId": "t", "itemId": "i", "command": "make", "cwd": "/"}
+        requests = client.runtime.server_requests()
+        first = asyncio.ensure_future(anext(requests))
+        await asyncio.sleep(0)
+        fake.play(AskThem(COMMAND, asked))
+        ticket = await first
+        assert ticket.thread_id == "child"
+        ticket.accept()
+        running = asyncio.ensure_future(session.run("go"))
+        ticket = await anext(requests)
+        assert "ls" in ticket.params["command"]
+        ticket.accept()
+        await running
+        await requests.aclose()  # type: ignore[attr-defined]
+    assert decisions(fake) == ["accept", "accept", "decline"]
+
+
+@pytest.mark.parametrize("approvals", ["profile", "runtime"])
+async def test_what_hooks_leave_open_may_be_kept_by_a_plain_function(approvals: str) -> None:
+    """It is asked when the hooks are through, and answers when it likes."""
+    kept: list[Ticket] = []
+    on_decision: list[Decision] = []
+    fake = FakeAppServer(script("ls"))
+    options: dict[str, Any] = {"on_server_request": kept.append} if approvals == "runtime" else {}
+    hook = gate("open", None)
+    async with guarded(fake, hook, on_decision=on_decision.append, **options) as client:
+        how = kept.append if approvals == "profile" else "decline"
+        async with await client.start_session(approvals=how) as session:
+            running = asyncio.ensure_future(session.run("go"))
+            await until(lambda: kept)
+            await asyncio.sleep(0)
+            assert not kept[0].is_settled
+            kept[0].accept(by="alice@example.org", reason="looks fine")
+            await running
+    assert decisions(fake) == ["accept"]
+    assert [(each.by, each.name, each.reason) for each in on_decision] == [
+        ("reader", "alice@example.org", "looks fine")
+    ]
+
+
 async def test_no_hook_is_called_twice_for_one_request() -> None:
     """One in several scopes, and one that leaves the request to the runtime's handler."""
     called: list[str] = []
@@ -803,7 +852,7 @@ async def test_each_decision_is_on_record() -> None:
     assert (first.what, first.turn_id, first.item_id) == (COMMAND, result.turn_id, result.commands[0].item_id)
     assert kept[1].reason == "bad"
     assert all(len(each.digest) == 64 and each.ticket_id for each in kept)
-    assert len({each.digest for each in kept}) == 5
+    assert len({each.digest for each in kept}) == 4, "what was asked twice has one digest"
     assert first.at > 0
 
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from codex_runtime import Client, RuntimeConfig
-from codex_runtime.hooks import Decision, Deny, Hook, HookContext, HookMatcher, Policy, Rule
+from codex_runtime.hooks import Deny, Hook, HookContext, HookMatcher, Policy, Rule
+from codex_runtime.runtime import Decision
 from codex_runtime.testing import Exec, MockModel, Reply, write_codex_home
 from codex_runtime.testing import Patch as Edit
 
@@ -39,8 +40,8 @@ async def test_the_real_server_does_what_a_policy_says(codex_binary: Path, codex
     steps = [Exec("touch fine"), Exec("touch secret"), Exec("ls; touch list"), add("inside.txt"), add("../outside.txt")]
     async with MockModel(*(Reply(step) for step in steps), "done") as model, asyncio.timeout(50):
         home = write_codex_home(codex_home, model.base_url, model="gpt-5.5")
-        settings = RuntimeConfig(binary=codex_binary, codex_home=home)
-        async with Client(settings, hooks=(POLICY, watch), on_decision=kept.append) as client:
+        settings = RuntimeConfig(binary=codex_binary, codex_home=home, on_decision=kept.append)
+        async with Client(settings, hooks=(POLICY, watch)) as client:
             result = await client.run("go", cwd=workspace, sandbox="workspace-write")
     assert result.text == "done"
     assert files_in(workspace) == ["fine", "inside.txt"]

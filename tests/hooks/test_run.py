@@ -13,7 +13,6 @@ from codex_runtime.errors import ConfigError, HookBlockedError
 from codex_runtime.hooks import (
     Allow,
     Ask,
-    Decision,
     Deny,
     Hook,
     HookContext,
@@ -26,6 +25,7 @@ from codex_runtime.hooks import (
     ToolUse,
 )
 from codex_runtime.hooks._run import Operation
+from codex_runtime.runtime import Decision
 from codex_runtime.testing import ManualClock
 
 if TYPE_CHECKING:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from codex_runtime._sansio.server_requests import COMMAND
 from codex_runtime.errors import ConfigError
 from codex_runtime.runtime import RestartPolicy, Runtime, RuntimeConfig, StateLimits
 from codex_runtime.testing._fake_server import FakeAppServer
@@ -43,6 +44,30 @@ def test_the_deadline_of_a_method_is_one_as_well(value: float) -> None:
     with pytest.raises(ConfigError) as caught:
         RuntimeConfig(server_request_deadlines={"a/b": value})
     assert caught.value.field == "server_request_deadlines['a/b']"
+
+
+@pytest.mark.parametrize(
+    ("field", "options"),
+    [
+        ("server_request_deadline_action", {"server_request_deadline_action": "accept"}),
+        (
+            f"server_request_deadline_actions[{COMMAND!r}]",
+            {"server_request_deadline_actions": {COMMAND: "accept"}},
+        ),
+        ("server_request_deadline_actions['a/b']", {"server_request_deadline_actions": {"a/b": "decline"}}),
+        ("on_server_request", {"on_server_request": "decline"}),
+        ("on_server_request", {"on_server_request": {COMMAND: None}}),
+        ("on_server_request['a/b']", {"on_server_request": {"a/b": print}}),
+        ("on_decision", {"on_decision": "a file"}),
+    ],
+)
+def test_what_answers_server_requests_is_checked(field: str, options: dict[str, Any]) -> None:
+    """No deadline says yes, and a method that nobody knows is a slip: it would never be asked."""
+    with pytest.raises(ConfigError) as caught:
+        RuntimeConfig(**options)
+    assert caught.value.field == field
+    for action in ("decline", "cancel", "refuse"):
+        RuntimeConfig(server_request_deadline_actions={COMMAND: action}, on_server_request={COMMAND: print})
 
 
 @pytest.mark.parametrize("name", ["max_in_flight", "line_limit", "stderr_tail", "max_open_server_requests"])

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 async def test_an_open_runtime_has_been_greeted() -> None:
     """I12: and knows who is there."""
     fake = FakeAppServer()
-    async with running(fake, client_name="me", opt_out=("noise",), experimental_api=True) as runtime:
+    async with running(fake, client_name="me", opt_out=("noise",), request_attestation=True) as runtime:
         assert runtime.connection.phase == "running"
         assert runtime.state.connection == runtime.connection
         assert runtime.server_info.user_agent.startswith("me/0.163.0")
@@ -42,7 +42,11 @@ async def test_an_open_runtime_has_been_greeted() -> None:
         assert [entry.method for entry in fake.received] == ["initialize", "initialized"]
         assert fake.received[0].params == {
             "clientInfo": {"name": "me", "title": "codex-runtime", "version": "0.1.0"},
-            "capabilities": {"experimentalApi": True, "optOutNotificationMethods": ["noise"]},
+            "capabilities": {
+                "experimentalApi": True,
+                "requestAttestation": True,
+                "optOutNotificationMethods": ["noise"],
+            },
         }
     assert runtime.connection.phase == "closed"
     assert fake.most_alive == 1

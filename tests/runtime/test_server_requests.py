@@ -9,6 +9,7 @@ import pytest
 
 from codex_runtime._sansio import server_requests as rules
 from codex_runtime._sansio.restart import Exit
+from codex_runtime._sansio.wording import question_of
 from codex_runtime.errors import (
     AlreadySettledError,
     InvalidAnswerError,
@@ -16,7 +17,7 @@ from codex_runtime.errors import (
     RuntimeDeadError,
     ServerRequestNotFoundError,
 )
-from codex_runtime.runtime import Graces, Runtime, Ticket
+from codex_runtime.runtime import Decision, Graces, Runtime, Ticket
 from codex_runtime.testing._clock import ManualClock
 from codex_runtime.testing._fake_script import Ask, Command, Script
 from codex_runtime.testing._fake_server import FakeAppServer
@@ -143,7 +144,7 @@ async def test_a_handler_answers(method: str) -> None:
         assert runtime.metrics.guest_errors == 0
 
 
-@pytest.mark.parametrize("how", ["raises", "returns", "no coroutine", "cancels itself"])
+@pytest.mark.parametrize("how", ["raises", "returns", "raises at once", "cancels itself"])
 async def test_a_handler_that_does_not_answer_is_a_no(how: str) -> None:
     """I6: whatever way it fails."""
 
@@ -153,13 +154,15 @@ async def test_a_handler_that_does_not_answer_is_a_no(how: str) -> None:
         if how == "cancels itself":
             raise asyncio.CancelledError
 
+    def plain(_: Ticket) -> None:
+        raise ZeroDivisionError
+
     fake = FakeAppServer()
-    chosen: Any = (lambda _: None) if how == "no coroutine" else handler
-    async with running(fake, on_server_request=chosen) as runtime:
+    async with running(fake, on_server_request=plain if how == "raises at once" else handler) as runtime:
         fake.play(Ask(rules.COMMAND, THREAD))
         await fake.until(lambda: bool(fake.answers))
         assert fake.answers[0].decision == "decline"
-        assert runtime.metrics.guest_errors == (how in ("raises", "no coroutine"))
+        assert runtime.metrics.guest_errors == how.startswith("raises")
 
 
 async def test_a_handler_that_hangs_is_cancelled_and_declined_at_the_deadline() -> None:
@@ -184,6 +187,31 @@ async def test_a_handler_that_hangs_is_cancelled_and_declined_at_the_deadline() 
         await clock.advance(7.0)
         assert [answer.decision for answer in fake.answers] == ["decline", "decline"]
         assert cancelled == [rules.FILE_CHANGE, rules.COMMAND]
+
+
+@EVERY
+@pytest.mark.parametrize("action", ["decline", "cancel", "refuse"])
+async def test_what_is_said_at_the_deadline_can_be_chosen(method: str, action: str) -> None:
+    """Three ways to say no, for all methods or for one; never a yes, and for tokens always an error."""
+    fake, clock = FakeAppServer(), ManualClock()
+    by_method = {"server_request_deadline_actions": {method: action}}
+    options: Any = by_method if action == "refuse" else {"server_request_deadline_action": action}
+    async with running(
+        fake, clock, on_server_request=lambda _: None, server_request_deadline=5.0, **options
+    ) as runtime:
+        ticket = await ask(fake, runtime, method)
+        await clock.advance(5.0)
+        await fake.until(lambda: bool(fake.answers))
+        expected = rules.at_deadline(method, action)  # type: ignore[arg-type]
+        assert ticket.outcome == rules.verdict(expected)
+        assert ticket.outcome in ("declined", "cancelled", "refused")
+        if isinstance(expected, rules.Reply):
+            assert told(fake) == [(expected.result, None)]
+        else:
+            assert fake.answers[0].error["code"] == -32000
+            assert "in time" in fake.answers[0].error["message"] or action == "cancel"
+        if method == rules.TOKENS or action == "refuse":
+            assert ticket.outcome == "refused"
 
 
 async def test_a_handler_that_answers_too_late_is_told() -> None:
@@ -226,6 +254,103 @@ async def test_a_handler_may_go_on_after_its_answer() -> None:
         gate.set()
         await until(lambda: done)
     assert done == ["logged"]
+
+
+async def test_a_plain_function_answers_without_a_task() -> None:
+    """It is called on the road in, and costs no more than that."""
+    tasks: list[int] = []
+
+    def handler(ticket: Ticket) -> None:
+        tasks.append(len(runtime._desk._tasks))
+        ticket.accept()
+
+    fake = FakeAppServer()
+    async with running(fake, on_server_request=handler) as runtime:
+        fake.play(Ask(rules.COMMAND, THREAD))
+        await fake.until(lambda: bool(fake.answers))
+        assert fake.answers[0].decision == "accept"
+        assert (tasks, runtime._desk._tasks) == ([0], set())
+
+
+async def test_a_plain_function_may_keep_the_ticket() -> None:
+    """It is settled later, from anywhere and by its id; or else at its deadline."""
+    kept: list[str] = []
+
+    def keep(ticket: Ticket) -> None:
+        kept.append(ticket.id)
+
+    fake, clock = FakeAppServer(), ManualClock()
+    async with running(fake, clock, on_server_request=keep) as runtime:
+        first, second = await ask(fake, runtime), await ask(fake, runtime)
+        assert (kept, runtime._desk._tasks) == ([first.id, second.id], set())
+        runtime.ticket(kept[0]).accept(by="alice@example.org")
+        await clock.advance(60.0)
+        assert (first.outcome, second.outcome) == ("accepted", "declined")
+
+
+async def test_a_plain_function_may_return_any_awaitable() -> None:
+    """It is waited for, like a coroutine."""
+    fake = FakeAppServer()
+
+    def handler(ticket: Ticket) -> asyncio.Future[None]:
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        future.add_done_callback(lambda _: ticket.is_settled or ticket.accept())
+        asyncio.get_running_loop().call_soon(future.set_result, None)
+        return future
+
+    async with running(fake, on_server_request=handler):
+        fake.play(Ask(rules.COMMAND, THREAD))
+        await fake.until(lambda: bool(fake.answers))
+        assert fake.answers[0].decision == "accept"
+
+
+async def test_each_method_may_have_its_own_handler() -> None:
+    """What none is there for is left to whoever iterates, and else declined."""
+    seen: list[str] = []
+
+    def commands(ticket: Ticket) -> None:
+        seen.append(ticket.method)
+        ticket.accept()
+
+    async def changes(ticket: Ticket) -> None:
+        seen.append(ticket.method)
+        ticket.cancel()
+
+    fake = FakeAppServer()
+    handlers = {rules.COMMAND: commands, rules.FILE_CHANGE: changes}
+    async with running(fake, on_server_request=handlers) as runtime:
+        for method in (rules.COMMAND, rules.FILE_CHANGE, rules.PERMISSIONS):
+            fake.play(Ask(method, KINDS[method][0]))
+        await fake.until(lambda: len(fake.answers) == 3)
+        assert seen == [rules.COMMAND, rules.FILE_CHANGE]
+        assert {answer.method: answer.decision for answer in fake.answers} == {
+            rules.COMMAND: "accept",
+            rules.FILE_CHANGE: "cancel",
+            rules.PERMISSIONS: None,
+        }
+        async with task(anext(runtime.server_requests())) as reader:  # type: ignore[arg-type]
+            await turns()
+            fake.play(Ask(rules.PERMISSIONS, KINDS[rules.PERMISSIONS][0]))
+            (await reader).grant(network=True)
+        await fake.until(lambda: len(fake.answers) == 4)
+        assert fake.answers[3].result == {"permissions": {"network": {"enabled": True}}, "scope": "turn"}
+
+
+async def test_a_handler_cancelled_before_it_began_leaves_nothing() -> None:
+    """The request is resolved in the read that brought it: no coroutine is left that nobody ran."""
+
+    async def handler(ticket: Ticket) -> None:
+        raise AssertionError(ticket)
+
+    wire = Wire()
+    async with running(wire, on_server_request=handler) as runtime:
+        wire.say(
+            {"id": 0, "method": rules.COMMAND, "params": THREAD},
+            {"method": "serverRequest/resolved", "params": {"requestId": 0}},
+        )
+        await turns()
+        assert dict(runtime.metrics.settled) == {"withdrawn": 1}
+        assert runtime.metrics.guest_errors == 0
 
 
 # -- listeners ---------------------------------------------------------------------------------------------------------
@@ -399,6 +524,32 @@ async def test_a_reader_that_stopped_reading_costs_a_bounded_amount() -> None:
             assert (await reader).method == rules.FILE_CHANGE
         assert len(fake.answers) == 20
         await requests.aclose()  # type: ignore[attr-defined]
+
+
+async def test_an_iteration_may_be_narrow() -> None:
+    """To a thread, to methods, or both; what nobody wants is declined, and the first reader that wants it gets it."""
+    fake = FakeAppServer()
+    async with running(fake) as runtime:
+        of_thread = runtime.server_requests(thread="t")
+        of_method = runtime.server_requests(methods={rules.FILE_CHANGE})
+        async with task(anext(of_thread)) as one, task(anext(of_method)) as two:  # type: ignore[arg-type]
+            await turns()
+            elsewhere = {**THREAD, "threadId": "other"}
+            fake.play(Ask(rules.COMMAND, elsewhere))
+            await fake.until(lambda: len(fake.answers) == 1)
+            fake.play(Ask(rules.FILE_CHANGE, elsewhere))
+            fake.play(Ask(rules.FILE_CHANGE, THREAD))
+            assert ((await one).thread_id, (await two).thread_id) == ("t", "other")
+            fake.play(Ask(rules.FILE_CHANGE, THREAD))
+            fake.play(Ask(rules.COMMAND, THREAD))
+            await until(lambda: len(runtime.tickets) == 4)
+            await of_thread.aclose()  # type: ignore[attr-defined]
+            await fake.until(lambda: len(fake.answers) == 2)
+            assert [answer.method for answer in fake.answers] == [rules.COMMAND, rules.COMMAND]
+            assert (await anext(of_method)).thread_id == "t"
+        await of_method.aclose()  # type: ignore[attr-defined]
+        for ticket in runtime.tickets:
+            ticket.decline()
 
 
 async def test_an_iteration_ends_with_the_runtime() -> None:
@@ -672,6 +823,73 @@ async def test_a_handler_may_close_the_runtime() -> None:
     await runtime.open()
     fake.play(Ask(rules.COMMAND, THREAD))
     await until(lambda: runtime.connection.phase == "closed")
+
+
+# -- the record --------------------------------------------------------------------------------------------------------
+
+
+async def test_every_ticket_is_on_record_however_it_ends() -> None:
+    """Who, what, when, why, and what was shown; by whom is told for each road that a ticket may take."""
+    kept: list[Decision] = []
+
+    async def handler(ticket: Ticket) -> None:
+        if ticket.params["command"] == "forget":
+            return
+        ticket.accept(reason="harmless", for_session=True)
+
+    fake, clock = FakeAppServer(), ManualClock()
+    handlers: Any = {rules.COMMAND: handler, rules.PERMISSIONS: lambda _: None, rules.FILE_CHANGE: lambda _: None}
+    async with running(fake, clock, on_server_request=handlers, on_decision=kept.append) as runtime:
+        fake.play(Ask(rules.COMMAND, {**THREAD, "command": "ls"}))
+        await fake.until(lambda: len(fake.answers) == 1)
+        fake.play(Ask(rules.COMMAND, {**THREAD, "command": "forget"}), Ask(rules.ATTESTATION, {}), Ask("brand/new", {}))
+        await fake.until(lambda: len(fake.answers) == 4)
+        asked = await ask(fake, runtime, rules.PERMISSIONS)
+        await clock.advance(2.5)
+        runtime.ticket(asked.id).grant(by="alice@example.org", reason="not today")
+        await ask(fake, runtime, rules.PERMISSIONS)
+        await clock.advance(60.0)
+        await ask(fake, runtime, rules.FILE_CHANGE)
+    told = [(each.by, each.verdict, each.scope, each.name, each.reason) for each in kept]
+    assert sorted(told[1:4]) == [
+        ("handler", "declined", None, None, "the handler gave no answer"),
+        ("nobody", "refused", None, None, "nobody is there to answer"),
+        ("nobody", "refused", None, None, "unknown to this version"),
+    ]
+    assert [told[0], *told[4:]] == [
+        ("handler", "accepted", "session", None, "harmless"),
+        ("reader", "declined", None, "alice@example.org", "not today"),
+        ("deadline", "declined", None, None, "nobody answered in time"),
+        ("server", "withdrawn", None, None, "the app server is gone"),
+    ]
+    first, granted = kept[0], kept[4]
+    assert (first.what, first.thread_id, first.turn_id, first.item_id) == (rules.COMMAND, "t", "u", "i")
+    assert first.digest == question_of(rules.COMMAND, {"command": "ls"}).digest
+    assert (granted.ticket_id, granted.generation, granted.seq) == (asked.id, 0, asked.envelope.seq)
+    assert (granted.wait, granted.at - (granted.opened_at or 0)) == (2.5, 2.5)
+
+
+async def test_a_record_keeper_that_fails_costs_its_entry_only() -> None:
+    """The answer was given before it was told, and the failure is counted."""
+
+    def fail(_: Decision) -> None:
+        raise OSError("disk full")
+
+    fake = FakeAppServer()
+    async with running(fake, on_decision=fail) as runtime:
+        fake.play(Ask(rules.COMMAND, THREAD))
+        await fake.until(lambda: bool(fake.answers))
+        assert (runtime.metrics.guest_errors, runtime.tickets) == (1, ())
+
+
+async def test_without_a_record_nothing_is_put_into_words() -> None:
+    """A ticket costs what its answer costs."""
+    fake = FakeAppServer()
+    async with running(fake) as runtime:
+        runtime.listen("t", Taker())
+        ticket = await ask(fake, runtime)
+        ticket.accept()
+        assert ticket._question is None
 
 
 # -- what is seen ------------------------------------------------------------------------------------------------------

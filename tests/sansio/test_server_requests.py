@@ -59,6 +59,15 @@ def test_what_has_no_word_for_no_gets_an_error() -> None:
     assert rules.decline("made/up") == Refusal(-32601, "this client does not handle that request")
 
 
+@pytest.mark.parametrize("action", ["decline", "cancel", "refuse"])
+def test_tokens_are_refused_whatever_the_deadline_says(action: Any) -> None:
+    """Nobody invents a token; other kinds have the form that was chosen."""
+    assert isinstance(rules.at_deadline(rules.TOKENS, action), Refusal)
+    told = {"decline": {"decision": "decline"}, "cancel": {"decision": "cancel"}}
+    late = Refusal(-32000, "nobody answered in time", {"method": rules.COMMAND})
+    assert rules.at_deadline(rules.COMMAND, action) == (Reply(told[action]) if action in told else late)
+
+
 def test_cancelling_ends_the_turn_where_there_is_a_word_for_it() -> None:
     """Elsewhere it declines."""
     assert rules.cancel(rules.COMMAND) == Reply({"decision": "cancel"})
@@ -85,10 +94,24 @@ def test_what_wants_content_cannot_be_accepted(method: str) -> None:
         rules.accept(method, {})
 
 
-def test_an_elicitation_cannot_be_accepted_for_a_session() -> None:
-    """The method has no word for it."""
+def test_an_elicitation_is_accepted_for_a_session_if_it_offers_that() -> None:
+    """Those about a tool do; the answer then says so."""
     with pytest.raises(InvalidAnswerError, match="for a session"):
         rules.accept(rules.ELICITATION, {}, for_session=True)
+    for offered in ("session", ["session", "always"]):
+        answer = rules.accept(rules.ELICITATION, {"_meta": {"persist": offered}}, for_session=True)
+        assert answer == Reply({"action": "accept", "content": {}, "_meta": {"persist": "session"}})
+    with pytest.raises(InvalidAnswerError, match="for a session"):
+        rules.accept(rules.ELICITATION, {"_meta": {"persist": "always"}}, for_session=True)
+
+
+def test_a_form_that_wants_something_is_not_accepted_empty() -> None:
+    """An empty yes would be a lie; the error names the fields."""
+    form = {"requestedSchema": {"properties": {"name": {}, "sure": {}}, "required": ["name"]}}
+    with pytest.raises(InvalidAnswerError, match=r"name; use give_form\(\)"):
+        rules.accept(rules.ELICITATION, form)
+    assert rules.required_fields(form) == ["name"]
+    assert rules.accept(rules.ELICITATION, {"requestedSchema": {}}) == Reply({"action": "accept", "content": {}})
 
 
 GOOD: list[tuple[str, dict[str, Any], str]] = [
@@ -143,6 +166,10 @@ def test_the_good_answers_cover_every_kind() -> None:
         (rules.ATTESTATION, {"token": 1}),
         (rules.CURRENT_TIME, {"currentTimeAt": True}),
         (rules.OLD_COMMAND, {"decision": "accept"}),
+        (rules.COMMAND, {"decision": {"acceptWithExecpolicyAmendment": {}}}),
+        (rules.COMMAND, {"decision": {"acceptWithExecpolicyAmendment": {"execpolicy_amendment": "ls"}}}),
+        (rules.COMMAND, {"decision": {"applyNetworkPolicyAmendment": {"network_policy_amendment": {"host": "a"}}}}),
+        (rules.OLD_PATCH, {"decision": {"denied": {}}}),
     ],
 )
 def test_bad_answers_are_refused_with_the_method_named(method: str, result: object) -> None:

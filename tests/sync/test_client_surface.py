@@ -10,6 +10,7 @@ import pytest
 import codex_runtime
 from codex_runtime import client as desk
 from codex_runtime import sync
+from codex_runtime.runtime._answering import Answering
 
 PAIRS = [
     (desk.Client, sync.Client),
@@ -44,11 +45,13 @@ ASYNC_ONLY = {
         "envelope": "called inside the dispatch",
         "ticket": "called inside the dispatch",
         "lost": "called inside the dispatch",
+        "known_items": "asked for by the runtime",
         "may_run_on": "between the session and its turn",
     },
     "Ticket": {
         "envelope": "a message of the loop; what matters of it has names of its own",
         "withdraw": "done by the runtime",
+        "holder": "told by the record of decisions",
         "__repr__": "the default one does",
     },
 }
@@ -57,6 +60,8 @@ SYNC_ONLY = {
         "metrics": "of `runtime`, by a call on the loop",
         "state": "of `runtime`, by a call on the loop",
         "request": "of `runtime`, by a call on the loop",
+        "tickets": "of `runtime`, by a call on the loop",
+        "ticket": "of `runtime`, by a call on the loop",
     },
 }
 
@@ -69,12 +74,13 @@ OF_INSTANCES = {
         "envelope",
         "generation",
         "deadline",
+        "holder",
         "outcome",
         "reason",
     },
 }
 """What asynchronous objects have as attributes, set when they are made."""
-SET_IN_SYNC_TICKETS = OF_INSTANCES["Ticket"] - {"envelope", "outcome", "reason"}
+SET_IN_SYNC_TICKETS = OF_INSTANCES["Ticket"] - {"envelope", "holder", "outcome", "reason"}
 
 
 def names(owner: type) -> set[str]:
@@ -109,6 +115,14 @@ def test_the_parameters_are_the_same(slow: type, plain: type) -> None:
             ours, theirs = ours.fget, theirs.fget
         assert parameters(ours) == parameters(theirs), name
         assert inspect.signature(ours).return_annotation == inspect.signature(theirs).return_annotation, name
+
+
+def test_both_tickets_are_answered_in_the_same_ways() -> None:
+    """The ways are written once; neither changes one."""
+    for ticket in (desk.Ticket, sync.Ticket):
+        assert issubclass(ticket, Answering)
+        assert {name for name in vars(ticket) if not name.startswith("_")} & set(vars(Answering)) <= {"method"}
+    assert {name for name in desk.Ticket.__slots__ if not name.startswith("_")} == OF_INSTANCES["Ticket"]
 
 
 def test_making_a_client_takes_the_same() -> None:

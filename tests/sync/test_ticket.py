@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from codex_runtime import ApprovalRequested, RuntimeConfig
-from codex_runtime.errors import AlreadySettledError, InvalidAnswerError
+from codex_runtime.errors import AlreadySettledError, InvalidAnswerError, ServerRequestNotFoundError
 from codex_runtime.sync import Client, Ticket
-from codex_runtime.testing import AskUser, Command, FakeAppServer, Question, Script
+from codex_runtime.testing import Ask, AskUser, Command, FakeAppServer, Question, Script
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -73,6 +73,35 @@ def test_a_ticket_is_settled_once(
     assert ticket.reason == ("why not" if outcome == "declined" else None)
     with pytest.raises(AlreadySettledError):
         settle(ticket)
+
+
+def test_a_question_is_in_words(ask: Callable[[Script], Ticket]) -> None:
+    """The same words as on the loop."""
+    assert str(ask(COMMAND).question).startswith("run this command?\n  command: touch a\n")
+
+
+def test_content_is_given_in_the_same_ways(ask: Callable[[Script], Ticket]) -> None:
+    """What fits is written, what does not leaves it open."""
+    ticket = ask(Script(AskUser(Question("q", "Which?"))))
+    with pytest.raises(InvalidAnswerError, match=r"use give_answers\(\)"):
+        ticket.give_time()
+    ticket.give_answers({"q": "this"}, by="alice@example.org", reason="it is nicer")
+    assert (ticket.wait(), ticket.reason) == ("answered", "it is nicer")
+
+
+def test_a_client_finds_its_open_tickets() -> None:
+    """By their ids, for whoever answers from elsewhere; the time that is told is ours."""
+    fake, kept = FakeAppServer(), threading.Event()
+    config = RuntimeConfig(launcher=fake, on_server_request=lambda _: kept.set())
+    with Client(config) as client:
+        assert client.tickets == ()
+        client._portal.call(fake.play, Ask("currentTime/read", {"threadId": "t"}))
+        assert kept.wait(5)
+        (ticket,) = client.tickets
+        client.ticket(ticket.id).give_time()
+        assert ticket.wait() == "answered"
+        with pytest.raises(ServerRequestNotFoundError):
+            client.ticket(ticket.id)
 
 
 def test_a_wrong_answer_leaves_it_open(ask: Callable[[Script], Ticket]) -> None:

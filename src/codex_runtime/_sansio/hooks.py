@@ -31,7 +31,6 @@ __all__ = [
     "Allow",
     "AnyHook",
     "Ask",
-    "Decision",
     "Deny",
     "Hook",
     "HookContext",
@@ -241,30 +240,6 @@ class HookReport(Struct, frozen=True):
     def is_clean(self) -> bool:
         """True if nothing went wrong."""
         return not self.issues and not self.dropped
-
-
-class Decision(Struct, frozen=True, kw_only=True):
-    """Who decided what, for the record.
-
-    - ``what``: the server's method, or the phase that was denied. ``verdict``: "accepted", "declined", "cancelled",
-      "answered", "refused", "withdrawn" or "blocked".
-    - ``by``: "hook" (``name`` says which), "profile" (``approvals="accept"``), "handler", "reader" (whoever else held the
-      ticket), "deadline", "server" (it no longer wanted to know) or "nobody". ``reason``: in the decider's words.
-    - ``digest``: SHA-256, in hex, of what was asked, with the changes of a patch: equal digests, equal questions.
-    - ``at``: Unix time in seconds. The rest are ids, as far as there are any.
-    """
-
-    at: float
-    what: str
-    verdict: str
-    by: str
-    name: str | None = None
-    reason: str | None = None
-    digest: str = ""
-    thread_id: str | None = None
-    turn_id: str | None = None
-    item_id: str | None = None
-    ticket_id: str | None = None
 
 
 # -- the rules ---------------------------------------------------------------------------------------------------------

@@ -17,18 +17,25 @@ from codex_runtime.errors import InvalidAnswerError
 
 __all__ = [
     "APPROVALS",
+    "DEADLINE_ACTIONS",
     "ELICITATION",
     "KNOWN",
     "PERMISSIONS",
     "TOOL_CALL",
     "USER_INPUT",
     "Answer",
+    "DeadlineAction",
     "Refusal",
     "Reply",
+    "Scope",
     "accept",
+    "at_deadline",
     "cancel",
     "check",
     "decline",
+    "required_fields",
+    "right_answer",
+    "scope",
     "verdict",
 ]
 
@@ -83,6 +90,11 @@ class Refusal(Struct, frozen=True):
 
 Answer: TypeAlias = Reply | Refusal
 Verdict: TypeAlias = Literal["accepted", "declined", "cancelled", "answered", "refused"]
+Scope: TypeAlias = Literal["once", "session", "always"]
+DeadlineAction: TypeAlias = Literal["decline", "cancel", "refuse"]
+DEADLINE_ACTIONS: frozenset[str] = frozenset({"decline", "cancel", "refuse"})
+
+LATE = "nobody answered in time"
 
 _DECLINED: Mapping[str, JsonValue] = MappingProxyType(
     {
@@ -114,6 +126,27 @@ _ACCEPTED: Mapping[str, JsonValue] = MappingProxyType(
         OLD_PATCH: {"decision": "approved"},
     }
 )
+# What each method takes beside a no, for whoever tried something else.
+_RIGHT: Mapping[str, str] = MappingProxyType(
+    {
+        COMMAND: "accept(), amend_commands() or amend_network()",
+        FILE_CHANGE: "accept()",
+        PERMISSIONS: "accept() or grant()",
+        USER_INPUT: "give_answers()",
+        TOOL_CALL: "give_result()",
+        ELICITATION: "accept(), amend_tool() or give_form()",
+        TOKENS: "give_tokens()",
+        ATTESTATION: "give_attestation()",
+        CURRENT_TIME: "give_time()",
+        OLD_COMMAND: "accept(), amend_commands(), amend_network() or amend_tool()",
+        OLD_PATCH: "accept()",
+    }
+)
+
+
+def right_answer(method: str) -> str:
+    """Name the ways to say yes to a method, or to give it what it wants."""
+    return _RIGHT.get(method, "reply()")
 
 
 def decline(method: str, reason: str = "declined by the client") -> Answer:
@@ -130,10 +163,22 @@ def cancel(method: str) -> Answer:
     return Reply(_CANCELLED[method]) if method in _CANCELLED else decline(method, "cancelled by the client")
 
 
+def at_deadline(method: str, action: DeadlineAction) -> Answer:
+    """What is said when nobody answered in time: one of three ways to say no. Tokens are always refused with an error."""
+    match action:
+        case "cancel":
+            return cancel(method)
+        case "refuse":
+            return Refusal(REFUSED, LATE, {"method": method})
+        case _:
+            return decline(method, LATE)
+
+
 def accept(method: str, params: JsonValue, *, for_session: bool = False) -> Answer:
     """Say yes to exactly what was asked, once (or for the session, where the method has a word for that).
 
-    Raises :class:`InvalidAnswerError` for requests that want content rather than consent.
+    ``params`` may be ``None`` for all but permissions and elicitations. Raises :class:`InvalidAnswerError` for requests
+    that want content rather than consent.
     """
     if method == PERMISSIONS:
         asked = params.get("permissions") if isinstance(params, dict) else None
@@ -141,14 +186,37 @@ def accept(method: str, params: JsonValue, *, for_session: bool = False) -> Answ
         granted = {key: wanted[key] for key in ("network", "fileSystem") if wanted.get(key)}
         return Reply({"permissions": granted, "scope": "session" if for_session else "turn"})
     if method not in _ACCEPTED:
-        raise InvalidAnswerError(f"{method} wants content, not consent: use reply()")
+        raise InvalidAnswerError(f"{method} wants content, not consent: use {right_answer(method)}")
+    if method == ELICITATION and (missing := required_fields(params)):
+        raise InvalidAnswerError(f"{method} wants content, not consent: {', '.join(missing)}; use give_form()")
     if not for_session:
         return Reply(_ACCEPTED[method])
+    if method == ELICITATION and offers(params, "session"):
+        return remembered("session")
     if method in (COMMAND, FILE_CHANGE):
         return Reply({"decision": "acceptForSession"})
     if method in (OLD_COMMAND, OLD_PATCH):
         return Reply({"decision": "approved_for_session"})
-    raise InvalidAnswerError(f"{method} cannot be accepted for a session")
+    raise InvalidAnswerError(f"this {method} cannot be accepted for a session")
+
+
+def required_fields(params: JsonValue) -> list[str]:
+    """The fields that the form of an elicitation must have filled in."""
+    schema = params.get("requestedSchema") if isinstance(params, dict) else None
+    required = schema.get("required") if isinstance(schema, dict) else None
+    return [name for name in required if isinstance(name, str)] if isinstance(required, list) else []
+
+
+def offers(params: JsonValue, how_long: Literal["session", "always"]) -> bool:
+    """Tell whether an elicitation offers to remember a yes for so long; those that ask for the use of a tool may."""
+    meta = params.get("_meta") if isinstance(params, dict) else None
+    offered = meta.get("persist") if isinstance(meta, dict) else None
+    return how_long == offered or (isinstance(offered, list) and how_long in offered)
+
+
+def remembered(how_long: Literal["session", "always"]) -> Reply:
+    """Say yes to an elicitation, and to its like for so long."""
+    return Reply({"action": "accept", "content": {}, "_meta": {"persist": how_long}})
 
 
 def check(method: str, result: JsonValue) -> None:
@@ -174,7 +242,7 @@ def verdict(answer: Answer) -> Verdict:
         return "answered"
     word = result.get("decision", result.get("action"))
     if isinstance(word, dict):
-        return "declined" if "denied" in word else "accepted"
+        return "declined" if "denied" in word or _host_rule(word).get("action") == "deny" else "accepted"
     if word is None:
         return _verdict_without_word(result)
     if word in ("decline", "timed_out"):
@@ -190,14 +258,42 @@ def _verdict_without_word(result: dict[str, JsonValue]) -> Verdict:
     return "declined" if result.get("success") is False else "answered"
 
 
-def _decision(words: frozenset[str], objects: frozenset[str]) -> Callable[[dict[str, JsonValue]], str | None]:
+def scope(answer: Answer) -> Scope | None:
+    """Tell for how long a yes holds, or an amendment that denies; ``None`` for other answers."""
+    result = answer.result if isinstance(answer, Reply) else None
+    if not isinstance(result, dict):
+        return None
+    word = result.get("decision")
+    if isinstance(word, dict):
+        return None if "denied" in word else "always"
+    if word == "approved_mcp_policy_amendment":
+        return "always"
+    if verdict(answer) != "accepted":
+        return None
+    meta = result.get("_meta")
+    persist = meta.get("persist") if isinstance(meta, dict) else None
+    if persist == "always":
+        return "always"
+    for_session = word in ("acceptForSession", "approved_for_session") or "session" in (persist, result.get("scope"))
+    return "session" if for_session else "once"
+
+
+def _host_rule(word: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    inner = word.get("applyNetworkPolicyAmendment", word.get("network_policy_amendment"))
+    rule = inner.get("network_policy_amendment") if isinstance(inner, dict) else None
+    return rule if isinstance(rule, dict) else {}
+
+
+def _decision(
+    words: frozenset[str], objects: Mapping[str, Callable[[JsonValue], bool]]
+) -> Callable[[dict[str, JsonValue]], str | None]:
     def rule(result: dict[str, JsonValue]) -> str | None:
         value = result.get("decision")
         if isinstance(value, str) and value in words:
             return None
-        if isinstance(value, dict) and len(value) == 1 and next(iter(value)) in objects:
-            return None
-        return f"'decision' must be one of {', '.join(sorted(words | objects))}"
+        if isinstance(value, dict) and len(value) == 1 and (name := next(iter(value))) in objects:
+            return None if objects[name](value[name]) else f"'{name}' does not hold what it has to"
+        return f"'decision' must be one of {', '.join(sorted({*words, *objects}))}"
 
     return rule
 
@@ -253,17 +349,36 @@ def _time(result: dict[str, JsonValue]) -> str | None:
     return None if whole else "'currentTimeAt' must be a whole number, Unix time in seconds"
 
 
+def _has(key: str, is_good: Callable[[JsonValue], bool]) -> Callable[[JsonValue], bool]:
+    return lambda value: isinstance(value, dict) and is_good(value.get(key))
+
+
+def _are_words(value: JsonValue) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(word, str) for word in value)
+
+
+def _is_host_rule(value: JsonValue) -> bool:
+    return isinstance(value, dict) and value.get("action") in ("allow", "deny") and isinstance(value.get("host"), str)
+
+
 _OLD_DECISION = _decision(
     frozenset({"approved", "approved_for_session", "approved_mcp_policy_amendment", "timed_out", "abort"}),
-    frozenset({"approved_execpolicy_amendment", "network_policy_amendment", "denied"}),
+    {
+        "approved_execpolicy_amendment": _has("proposed_execpolicy_amendment", _are_words),
+        "network_policy_amendment": _has("network_policy_amendment", _is_host_rule),
+        "denied": _has("rejection", lambda value: isinstance(value, str)),
+    },
 )
 _FORMS: Mapping[str, Callable[[dict[str, JsonValue]], str | None]] = MappingProxyType(
     {
         COMMAND: _decision(
             frozenset({"accept", "acceptForSession", "decline", "cancel"}),
-            frozenset({"acceptWithExecpolicyAmendment", "applyNetworkPolicyAmendment"}),
+            {
+                "acceptWithExecpolicyAmendment": _has("execpolicy_amendment", _are_words),
+                "applyNetworkPolicyAmendment": _has("network_policy_amendment", _is_host_rule),
+            },
         ),
-        FILE_CHANGE: _decision(frozenset({"accept", "acceptForSession", "decline", "cancel"}), frozenset()),
+        FILE_CHANGE: _decision(frozenset({"accept", "acceptForSession", "decline", "cancel"}), {}),
         PERMISSIONS: _permissions,
         USER_INPUT: _answers,
         TOOL_CALL: _tool_result,

@@ -14,10 +14,7 @@ import os
 import sys
 import termios
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
-
-import msgspec
 
 from codex_runtime.cli._view import INDENT, seconds
 
@@ -28,14 +25,10 @@ if TYPE_CHECKING:
     from codex_runtime.client import Ticket
     from codex_runtime.runtime import JsonValue
 
-__all__ = ["Answer", "Answerer", "Keyboard", "Question", "keyboard", "question_of"]
+__all__ = ["Answer", "Answerer", "Keyboard", "keyboard"]
 
 Answer: TypeAlias = Literal["accept", "accept_for_session", "decline", "cancel"]
 
-_COMMAND = ("item/commandExecution/requestApproval", "execCommandApproval")
-_PATCH = ("item/fileChange/requestApproval", "applyPatchApproval")
-_PERMISSIONS = "item/permissions/requestApproval"
-_ELICITATION = "mcpServer/elicitation/request"
 _USER_INPUT = "item/tool/requestUserInput"
 
 _WORDS: dict[str, Answer] = {
@@ -49,43 +42,6 @@ _WORDS: dict[str, Answer] = {
     "c": "cancel",
     "cancel": "cancel",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """What is asked, as a title and the details that one must see to decide."""
-
-    title: str
-    details: tuple[str, ...] = ()
-    can_last: bool = True
-
-
-def question_of(method: str, params: JsonValue) -> Question | None:
-    """Put a request for leave into words, or return ``None`` if a plain yes cannot answer it."""
-    asked = params if isinstance(params, dict) else {}
-    reason = [f"because: {asked['reason']}"] if asked.get("reason") else []
-    where = [f"in {asked['cwd']}"] if asked.get("cwd") else []
-    if method in _COMMAND:
-        command = asked.get("command")
-        text = " ".join(map(str, command)) if isinstance(command, list) else str(command or "")
-        extra = [f"with {_json(asked['additionalPermissions'])}"] if asked.get("additionalPermissions") else []
-        host = [f"network: {_json(asked['networkApprovalContext'])}"] if asked.get("networkApprovalContext") else []
-        return Question("run this command?", (*filter(None, [text]), *where, *extra, *host, *reason))
-    if method in _PATCH:
-        root = [f"and write below {asked['grantRoot']} from now on"] if asked.get("grantRoot") else []
-        return Question("apply this patch?", (*root, *reason))
-    if method == _PERMISSIONS:
-        return Question("grant these permissions?", (_json(asked.get("permissions")), *where, *reason))
-    if method == _ELICITATION and not _wants_content(asked):
-        link = [str(asked["url"])] if asked.get("url") else []
-        title = f"{asked.get('serverName')}: {asked.get('message')}"
-        return Question(title, tuple(link), can_last=False)
-    return None
-
-
-def _wants_content(asked: dict[str, JsonValue]) -> bool:
-    schema = asked.get("requestedSchema")
-    return isinstance(schema, dict) and bool(schema.get("properties"))
 
 
 class Answerer:
@@ -106,35 +62,34 @@ class Answerer:
         """See to it that the ticket is settled, and return when it is."""
         if ticket.is_settled:
             return
-        question = question_of(ticket.method, ticket.params)
         if self._screen is not None:
             self._screen.status()
-            self._ask_on(self._screen, ticket, question)
+            self._ask_on(self._screen, ticket)
         if self._fixed is not None:
-            _settle(ticket, self._fixed if question is not None else "decline", can_last=False)
+            _settle(ticket, self._fixed if ticket.question.can_accept else "decline", can_last=False)
         elif self._keys is not None and self._screen is not None:
-            await self._converse(self._screen, self._keys, ticket, question)
+            await self._converse(self._screen, self._keys, ticket)
         elif self._patient:
             await ticket.wait()
         else:
             ticket.decline("nobody is there to answer")
 
-    def _ask_on(self, screen: Screen, ticket: Ticket, question: Question | None) -> None:
-        title = question.title if question is not None else f"{ticket.method} wants an answer"
-        screen.line(title, "bold yellow", mark="? ", mark_style="bold yellow")
-        for text in question.details if question is not None else ():
-            screen.line(text, mark=INDENT, mark_style="dim")
+    def _ask_on(self, screen: Screen, ticket: Ticket) -> None:
+        question = ticket.question
+        screen.line(question.title, "bold yellow", mark="? ", mark_style="bold yellow")
+        for part in question.parts:
+            screen.line(str(part), mark=INDENT, mark_style="dim")
         if self._fixed is not None:
             screen.line("answered for you, as you wished", "dim", mark="  ")
         elif self._keys is None and self._patient:
             left = ticket.deadline - asyncio.get_running_loop().time()
             screen.line(f"nobody is at a terminal to answer; it is declined in {seconds(left)}", "dim", mark="  ")
 
-    async def _converse(self, screen: Screen, keys: Keyboard, ticket: Ticket, question: Question | None) -> None:
-        if question is None:
-            talk = _fill_in(screen, keys, ticket)
+    async def _converse(self, screen: Screen, keys: Keyboard, ticket: Ticket) -> None:
+        if ticket.question.can_accept:
+            talk = _consent(screen, keys, ticket, can_last=ticket.question.can_last)
         else:
-            talk = _consent(screen, keys, ticket, can_last=question.can_last)
+            talk = _fill_in(screen, keys, ticket)
         talking = asyncio.create_task(talk, name="ask at the terminal")
         settled = asyncio.create_task(ticket.wait(), name="wait for the ticket")
         try:
@@ -164,7 +119,7 @@ async def _fill_in(screen: Screen, keys: Keyboard, ticket: Ticket) -> None:
     if questions is None:
         ticket.decline("this cannot be answered in a terminal")
         return
-    answers: dict[str, JsonValue] = {}
+    answers: dict[str, str] = {}
     for asked in questions:
         screen.line(str(asked.get("question") or asked.get("header") or ""), mark="  ")
         options = [option for option in asked.get("options") or [] if isinstance(option, dict)]
@@ -176,8 +131,8 @@ async def _fill_in(screen: Screen, keys: Keyboard, ticket: Ticket) -> None:
             return
         text = line.strip()
         chosen = options[int(text) - 1].get("label") if text.isdecimal() and 0 < int(text) <= len(options) else text
-        answers[str(asked.get("id"))] = {"answers": [str(chosen)]}
-    ticket.reply({"answers": answers})
+        answers[str(asked.get("id"))] = str(chosen)
+    ticket.give_answers(answers)
 
 
 async def _line(screen: Screen, keys: Keyboard, prompt: str) -> str | None:
@@ -257,7 +212,3 @@ def keyboard(screen: Screen | None) -> Iterator[Keyboard | None]:
 def _wake(waiter: asyncio.Future[None]) -> None:
     if not waiter.done():
         waiter.set_result(None)
-
-
-def _json(value: object) -> str:
-    return msgspec.json.encode(value).decode()

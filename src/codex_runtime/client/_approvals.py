@@ -13,25 +13,38 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from codex_runtime.errors import InvalidAnswerError
+
 if TYPE_CHECKING:
     from codex_runtime.client._prompt import Approvals
     from codex_runtime.runtime import Runtime, Ticket
 
-__all__ = ["StandIn", "answer"]
+__all__ = ["StandIn", "accepted", "answer"]
 
 
 def answer(runtime: Runtime, ticket: Ticket, approvals: Approvals) -> bool:
     """Have a ticket answered as the caller wished, now or in a task. False: nobody here will do it."""
     match approvals:
         case "accept":
-            if ticket.is_approval:
-                ticket.accept()
-            return ticket.is_settled
+            return accepted(ticket)
         case "decline" | "stream":
             return False
         case handler:
             runtime.answer_with(ticket, handler)
             return True
+
+
+def accepted(ticket: Ticket) -> bool:
+    """Say yes in the name of a profile, where that is an answer: not to what wants content, such as a form to be filled in."""
+    if not ticket.is_approval:
+        return False
+    holder, ticket.holder = ticket.holder, "profile"
+    try:
+        ticket.accept()
+    except InvalidAnswerError:
+        ticket.holder = holder
+        return False
+    return True
 
 
 class StandIn:

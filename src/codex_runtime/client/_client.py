@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, Unpack
 
@@ -12,12 +12,13 @@ from codex_runtime.client._prompt import PathLike, Prompt, RunOptions, RunProfil
 from codex_runtime.client._session import Session, thread_of
 from codex_runtime.client._version import MINIMUM_VERSION, check_version, parse_version
 from codex_runtime.errors import RemoteProtocolError
-from codex_runtime.runtime import Runtime, RuntimeConfig
+from codex_runtime.runtime import Runtime
 
 if TYPE_CHECKING:
-    from codex_runtime._sansio.hooks import AnyHook, Decision
+    from codex_runtime._sansio.hooks import AnyHook
     from codex_runtime._sansio.turn_result import TurnResult
     from codex_runtime.appserver import AppServer
+    from codex_runtime.runtime import RuntimeConfig
 
 __all__ = ["Client"]
 
@@ -30,8 +31,7 @@ class Client:
     did not start.
 
     ``hooks`` watch everything that happens here (:mod:`codex_runtime.hooks`); those that judge server requests also come
-    before ``config.on_server_request``, and then nobody can iterate over ``runtime.server_requests()``. ``on_decision`` is
-    told who settled each server request, and how; it is called on the loop and must be quick.
+    before ``config.on_server_request`` and ``runtime.server_requests()``.
     """
 
     def __init__(
@@ -41,14 +41,12 @@ class Client:
         profile: RunProfile | None = None,
         minimum_version: str | None = MINIMUM_VERSION,
         hooks: Sequence[AnyHook] = (),
-        on_decision: Callable[[Decision], object] | None = None,
     ) -> None:
         if minimum_version is not None:
             parse_version(minimum_version)
-        config = config or RuntimeConfig()
-        self._watch = Watch(hooks, on_decision=on_decision, config=config)
+        self.runtime = Runtime(config)
+        self._watch = Watch(self.runtime, hooks)
         self.profile = (profile or RunProfile()).under(self._watch.hooks)
-        self.runtime = self._watch.runtime = Runtime(self._watch.over(config))
         self._minimum_version = minimum_version
 
     async def __aenter__(self) -> Self:
@@ -74,7 +72,6 @@ class Client:
     async def aclose(self) -> None:
         """End the app server and everything that it started. Idempotent; running turns are lost."""
         await self.runtime.aclose()
-        await self._watch.aclose()
 
     @property
     def app_server(self) -> AppServer:

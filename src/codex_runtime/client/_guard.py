@@ -1,7 +1,7 @@
 """Where hooks stand in the life of sessions, runs and turns, and how an answer of theirs settles a server request.
 
-A :class:`Watch` belongs to a client: its hooks, its record, and who answers when hooks do not. A :class:`Plan` is one run on
-its way to the server, as hooks change it. A :class:`TurnGuard` stands beside one turn.
+A :class:`Watch` belongs to a client: its hooks, and who answers when hooks do not. A :class:`Plan` is one run on its way to
+the server, as hooks change it. A :class:`TurnGuard` stands beside one turn.
 
 The one idea: the hooks that judge a request are those of the turn that it belongs to, held by that turn and by nothing else.
 What ends the turn ends them; no other turn can be answered by them, and no list anywhere has to be cleared.
@@ -18,20 +18,19 @@ from typing import TYPE_CHECKING, Self
 
 from msgspec.structs import replace
 
-from codex_runtime._io.clock import Clock, LoopClock
+from codex_runtime.client._approvals import accepted
 from codex_runtime.client._prompt import Attachment, File, Image, LocalImage, Prompt, RunProfile, Skill, inputs
 from codex_runtime.errors import CodexError, ConfigError, HookBlockedError, TurnError
 
 if TYPE_CHECKING:
     from codex_runtime._sansio.envelope import JsonValue
-    from codex_runtime._sansio.hooks import AnyHook, Decision, HookContext, HookReport, Patch, Phase
+    from codex_runtime._sansio.hooks import AnyHook, HookReport, Patch, Phase
     from codex_runtime._sansio.tool_use import ToolUse
     from codex_runtime._sansio.turn_result import TurnResult
     from codex_runtime.client._prompt import Approvals
     from codex_runtime.client._session import Session
     from codex_runtime.hooks._run import Operation
-    from codex_runtime.runtime import Runtime, RuntimeConfig, Ticket
-    from codex_runtime.runtime.config import ServerRequestHandler
+    from codex_runtime.runtime import Runtime, Ticket
 
 __all__ = ["Plan", "Start", "TurnGuard", "Watch"]
 
@@ -41,31 +40,18 @@ CAPACITY = 256
 
 
 class Watch:
-    """The hooks and the record of one client, and who answers the requests that nobody else takes."""
+    """The hooks of one client, and who answers when they do not."""
 
-    def __init__(
-        self,
-        hooks: Sequence[AnyHook] = (),
-        *,
-        on_decision: Callable[[Decision], object] | None = None,
-        config: RuntimeConfig | None = None,
-    ) -> None:
+    def __init__(self, runtime: Runtime, hooks: Sequence[AnyHook] = ()) -> None:
         self.hooks = _checked(hooks)
-        self.on_decision = on_decision
-        self.handler: ServerRequestHandler | None = None if config is None else config.on_server_request
-        self.clock: Clock = (None if config is None else config.clock) or LoopClock()
-        self.runtime: Runtime | None = None
-        self._followers: set[asyncio.Task[None]] = set()
-
-    def over(self, config: RuntimeConfig) -> RuntimeConfig:
-        """Return the settings of the runtime with the client's hooks before its own handler of server requests."""
-        if not self.hooks or not self._unfollowed().judges:
-            return config
-        return replace(config, on_server_request=self._answer)
+        self.runtime = runtime
+        if self.hooks and self._unfollowed().judges:
+            # They come before whoever else answers what no session takes, such as the requests of a sub-agent's thread.
+            runtime.take(None, self._take)
 
     def operation(self, profile: RunProfile, cwd: str | None, thread_id: str | None = None) -> Operation | None:
-        """Begin something that hooks watch; ``None`` if there are none, and no record is kept. ``cwd`` may be unknown yet."""
-        if not profile.hooks and self.on_decision is None:
+        """Begin something that hooks watch; ``None`` if there are none. ``cwd`` may be unknown yet."""
+        if not profile.hooks:
             return None
         where = None if cwd is None else os.path.realpath(cwd)
         known = {"cwd": where, "roots": profile.roots, "model": profile.model}
@@ -79,33 +65,6 @@ class Watch:
         """Plan the start of a session."""
         return Start(self.operation(profile, cwd, thread_id), profile)
 
-    async def aclose(self) -> None:
-        """Wait for the last entries of the record. All tickets must be settled by now."""
-        await asyncio.gather(*self._followers)
-
-    def follow(
-        self, ticket: Ticket, operation: Operation, context: HookContext, by: Callable[[], tuple[str, str | None]]
-    ) -> None:
-        """Put the end of a ticket on record, once it has one. ``by`` then tells who decided: "hook", ..., and its name."""
-        if self.on_decision is not None:
-            work = self._follow(ticket, operation, context, by)
-            task = asyncio.get_running_loop().create_task(work, name="keep the record")
-            self._followers.add(task)
-            task.add_done_callback(self._followers.discard)
-
-    async def _follow(
-        self, ticket: Ticket, operation: Operation, context: HookContext, by: Callable[[], tuple[str, str | None]]
-    ) -> None:
-        outcome = await ticket.wait()
-        who, name = by()
-        if outcome == "withdrawn":
-            who, name = "server", None
-        elif who != "hook" and outcome in ("declined", "refused") and self.clock.monotonic() >= ticket.deadline:
-            who = "deadline"
-        operation.decided(
-            context, what=ticket.method, verdict=outcome, by=who, name=name, reason=ticket.reason, ticket_id=ticket.id
-        )
-
     def guarded(self, approvals: Approvals, operation: Operation | None) -> Approvals:
         """Return ``approvals`` with the hooks of an operation before it, for requests that come outside of its turn."""
         if operation is None or not operation.judges:
@@ -116,47 +75,35 @@ class Watch:
 
         return handler
 
-    async def _answer(self, ticket: Ticket) -> None:
-        """Answer a request of a thread that no session of ours follows, such as a sub-agent's."""
-        await self._settle(ticket, self._unfollowed(), "decline")
-
-    async def _settle(self, ticket: Ticket, operation: Operation, approvals: Approvals) -> None:
-        context = operation.asked(ticket, self._items(ticket))
-        decided: list[str | None] = []
-        self.follow(ticket, operation, context, lambda: self.who(ticket, decided, approvals))
-        if not await operation.settle(ticket, context, decided):
-            await self.pass_on(ticket, approvals)
-
     async def pass_on(self, ticket: Ticket, approvals: Approvals, *, is_read: bool = False) -> None:
         """Have somebody other than a hook answer. ``is_read``: there is a reader for ``approvals="stream"``."""
         match approvals:
-            case "accept" if ticket.is_approval:
-                ticket.accept()
+            case "accept" if accepted(ticket):
+                return
             case "stream" if is_read:
+                ticket.holder = "reader"
                 await ticket.wait()
             case str():
-                if self.handler is None:
-                    ticket.decline("nobody is there to answer")
+                if self.runtime.pass_on(ticket):
+                    await ticket.wait()
                 else:
-                    await self.handler(ticket)
+                    ticket.holder = "nobody"
+                    ticket.decline("nobody is there to answer")
             case handler:
-                await handler(ticket)
+                self.runtime.answer_with(ticket, handler)
+                await ticket.wait()
 
-    def who(
-        self, ticket: Ticket, decided: list[str | None], approvals: Approvals, *, is_read: bool = False
-    ) -> tuple[str, str | None]:
-        """Tell who settled a ticket: "hook" and its name, or who it was then left to."""
-        if decided:
-            return "hook", decided[0]
-        match approvals:
-            case "accept" if ticket.is_approval:
-                return "profile", None
-            case "stream" if is_read:
-                return "reader", None
-            case str() if self.handler is None and ticket.outcome in ("declined", "refused"):
-                return "nobody", None
-            case _:
-                return "handler", None
+    def _take(self, ticket: Ticket) -> bool:
+        self.runtime.answer_with(ticket, self._judge)
+        return True
+
+    async def _judge(self, ticket: Ticket) -> None:
+        await self._settle(ticket, self._unfollowed(), "decline")
+
+    async def _settle(self, ticket: Ticket, operation: Operation, approvals: Approvals) -> None:
+        context = operation.asked(ticket, self.runtime.items_of(ticket))
+        if not await operation.settle(ticket, context):
+            await self.pass_on(ticket, approvals)
 
     def _unfollowed(self) -> Operation:
         return self._operation(self.hooks, {})
@@ -164,14 +111,7 @@ class Watch:
     def _operation(self, hooks: Sequence[AnyHook], known: dict[str, object]) -> Operation:
         from codex_runtime.hooks._run import Operation  # for those who have hooks
 
-        return Operation(hooks, known, clock=self.clock, tell=self.on_decision)
-
-    def _items(self, ticket: Ticket) -> list[JsonValue]:
-        if self.runtime is None or not self.runtime.config.state:
-            return []
-        thread = self.runtime.state.threads.get(ticket.thread_id or "")
-        turn = None if thread is None else thread.turns.get(ticket.turn_id or "")
-        return [] if turn is None else [item.started for item in turn.items.values() if item.status == "open"]
+        return Operation(hooks, known, clock=self.runtime.clock, tell=self.runtime.config.on_decision)
 
 
 class Plan:
@@ -311,26 +251,21 @@ class TurnGuard:
         await self.plan.before("pre_turn")
 
     def takes(self, ticket: Ticket, result: TurnResult, show: Callable[[Ticket], None]) -> bool:
-        """Have hooks judge a request, if there are any for it, and keep the record. True: it will be settled.
+        """Have hooks judge a request, if there are any for it. True: it will be settled.
 
         ``show`` is called before anybody but a hook is asked: a reader cannot be quicker than the guards.
         """
         items = [item.data for item in result.items if item.state == "started"]
         context = replace(self._operation.asked(ticket, items), turn_id=result.turn_id)
-        decided: list[str | None] = []
-        approvals, is_read = self._approvals, self._keep_events
-        self._watch.follow(
-            ticket, self._operation, context, lambda: self._watch.who(ticket, decided, approvals, is_read=is_read)
-        )
         self._open = [each for each in self._open if not each.is_settled]
         if not self._operation.watches(context.phase):
             return False
         self._open.append(ticket)
 
         async def settle(ticket: Ticket) -> None:
-            if not await self._operation.settle(ticket, context, decided):
+            if not await self._operation.settle(ticket, context):
                 show(ticket)
-                await self._watch.pass_on(ticket, approvals, is_read=is_read)
+                await self._watch.pass_on(ticket, self._approvals, is_read=self._keep_events)
 
         self._runtime.answer_with(ticket, settle)
         return True
@@ -355,6 +290,7 @@ class TurnGuard:
         self.plan.result = result
         for ticket in self._open:
             if not ticket.is_settled:
+                ticket.holder = "nobody"
                 ticket.decline("the turn is over")
         if self._after is not None and not self._after.done():
             await self._wait_for(self._after)

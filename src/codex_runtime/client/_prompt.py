@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Approvals", "File", "Image", "LocalImage", "Prompt", "RunOptions", "RunProfile", "Skill", "TurnOptions"]
 
-Approvals: TypeAlias = "Literal['decline', 'accept', 'stream'] | Callable[[Ticket], Awaitable[None]]"
+Approvals: TypeAlias = "Literal['decline', 'accept', 'stream'] | Callable[[Ticket], Awaitable[None] | None]"
 PathLike: TypeAlias = str | os.PathLike[str]
 T = TypeVar("T")
 
@@ -104,7 +104,8 @@ class RunProfile(Struct, frozen=True, kw_only=True):
     - ``sandbox``: what commands may touch; ``network`` and ``writable_roots`` (absolute paths) widen it.
       ``"danger-full-access"`` also needs ``allow_full_access=True``.
     - ``approvals``: who answers when the agent asks for leave. ``"decline"`` (nobody), ``"accept"`` (always yes),
-      ``"stream"`` (whoever reads the turn's events), or ``async def handler(ticket)``. Silence is always a no.
+      ``"stream"`` (whoever reads the turn's events), or a ``handler(ticket)``. A coroutine function that
+      ends without an answer says no; a plain one answers at once or keeps the ticket. Silence is always a no.
     - ``approval_policy``: when the agent asks at all. ``None`` means ``"never"`` if nobody answers, else ``"on-request"``;
       with hooks that judge the use of tools it means ``"untrusted"``, which asks before all but known harmless commands.
     - ``deadline``: seconds for a whole turn, after which it is interrupted; ``None`` is for ever.

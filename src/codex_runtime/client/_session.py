@@ -70,7 +70,7 @@ class Session:
         self._is_attached = True
         self._ran = has_run
         self._closed: str | None = None
-        self._watch = watch or Watch()
+        self._watch = watch or Watch(runtime)
         self._operation = operation or self._watch.operation(profile, cwd, self.thread_id)
         self._stand_in = stand_in or StandIn(runtime, self._watch.guarded(profile.approvals, self._operation))
         self._stand_in.follow(self.thread_id)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Self, TypeAlias
 from codex_runtime._sansio.turn import TurnReducer
 from codex_runtime._sansio.turn_buffer import TurnBuffer
 from codex_runtime._sansio.turn_events import ApprovalRequested, TurnCompleted, TurnEvent
-from codex_runtime._sansio.turn_result import TurnFault, TurnResult
+from codex_runtime._sansio.turn_result import Item, TurnFault, TurnResult
 from codex_runtime.client._approvals import answer
 from codex_runtime.client._limits import Limits
 from codex_runtime.errors import (
@@ -247,6 +247,10 @@ class Turn:
 
     def _show(self, ticket: Ticket) -> None:
         self._push([ApprovalRequested(ticket)])
+
+    def known_items(self, turn_id: str) -> Sequence[Item]:
+        """The items of this turn so far, if it is meant."""
+        return self.result.items if turn_id == self.turn_id else ()
 
     def lost(self, error: ConnectionLostError) -> None:
         """End the turn: its server is gone."""

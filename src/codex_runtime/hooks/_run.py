@@ -24,13 +24,13 @@ import msgspec
 from msgspec.structs import replace
 
 from codex_runtime._sansio import server_requests as rules
+from codex_runtime._sansio.decisions import Decision
 from codex_runtime._sansio.hooks import (
     GATES,
     TIME_LIMIT,
     Allow,
     AnyHook,
     Ask,
-    Decision,
     Deny,
     HookContext,
     HookIssue,
@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from codex_runtime._sansio.tool_use import ToolUse
     from codex_runtime.runtime import Ticket
 
-__all__ = ["Operation", "Said", "digest"]
+__all__ = ["Operation", "Said"]
 
 T = TypeVar("T")
 
@@ -76,7 +76,8 @@ class Said(msgspec.Struct, frozen=True):
 class Operation:
     """One thing that the caller does, and the hooks that watch it.
 
-    ``known`` is what every hook of it is told (see :class:`HookContext`). ``tell`` is given each decision that a hook made; what it raises is dropped.
+    ``known`` is what every hook of it is told (see :class:`HookContext`). ``tell`` is given what a hook denied before it had
+    begun; answers to server requests are put on record by the runtime. What it raises is an issue.
     """
 
     def __init__(
@@ -115,7 +116,7 @@ class Operation:
         for hook in self._matching(context):
             match await self._ask(hook, context):
                 case Deny(reason):
-                    self.decided(context, what=phase, verdict="blocked", by="hook", name=hook.name, reason=reason)
+                    self._put_on_record(context, hook.name, reason)
                     raise HookBlockedError(hook.name, phase, reason)
                 case Patch() as patch:
                     patches.append(patch)
@@ -148,16 +149,16 @@ class Operation:
                 break
         return said
 
-    async def settle(self, ticket: Ticket, context: HookContext, decided: list[str | None]) -> bool:
-        """Settle a ticket as hooks wish, and put the name of the one that decided into the list. False: it is up to others."""
+    async def settle(self, ticket: Ticket, context: HookContext) -> bool:
+        """Settle a ticket as hooks wish. False: it is up to others."""
         said = await self.judge(context)  # if somebody else settles it, this task ends here
         match said.verdict:
             case Deny(reason):
-                decided.append(said.hook)
-                ticket.decline(reason)
-            case Allow() if context.phase == "pre_tool_use" and ticket.is_approval:
-                decided.append(said.hook)
-                ticket.accept()
+                ticket.holder = "hook"
+                ticket.decline(reason, by=said.hook)
+            case Allow(reason) if context.phase == "pre_tool_use" and ticket.is_approval:
+                ticket.holder = "hook"
+                ticket.accept(reason=reason, by=said.hook)
             case _:
                 return False  # also an *allow* for what wants content: hooks have none to give
         return True
@@ -190,35 +191,23 @@ class Operation:
         if len(self._issues) < MAX_ISSUES:
             self._issues.append(HookIssue(hook, phase, kind, message))
 
-    def decided(
-        self,
-        context: HookContext,
-        *,
-        what: str,
-        verdict: str,
-        by: str,
-        name: str | None = None,
-        reason: str | None = None,
-        ticket_id: str | None = None,
-    ) -> None:
-        """Tell a decision to whoever keeps the record."""
+    def _put_on_record(self, context: HookContext, hook: str, reason: str) -> None:
         if self._tell is None:
             return
-        decision = Decision(
-            at=self._clock.wall(),
-            what=what,
-            verdict=verdict,
-            by=by,
-            name=name,
-            reason=reason,
-            digest=digest(context),
-            thread_id=context.thread_id,
-            turn_id=context.turn_id,
-            item_id=context.item_id,
-            ticket_id=ticket_id,
-        )
         try:
-            self._tell(decision)
+            self._tell(
+                Decision(
+                    what=context.phase,
+                    verdict="blocked",
+                    by="hook",
+                    at=self._clock.wall(),
+                    name=hook,
+                    reason=reason,
+                    digest=hashlib.sha256((context.prompt or "").encode(errors="surrogatepass")).hexdigest(),
+                    thread_id=context.thread_id,
+                    turn_id=context.turn_id,
+                )
+            )
         except Exception as error:  # noqa: BLE001  a guest's fault stays the guest's
             self.issue("on_decision", context.phase, "execution", repr(error))
 
@@ -274,13 +263,6 @@ class Operation:
                 task.cancel()
                 task.add_done_callback(_forget)
                 await asyncio.wait([task], timeout=GRACE)
-
-
-def digest(context: HookContext) -> str:
-    """Return the SHA-256, in hex, of what was asked: the request as it came, and the changes of a patch."""
-    changes = () if context.tool is None else context.tool.changes
-    asked = (context.method, context.params_json, changes, context.prompt if context.method is None else None)
-    return hashlib.sha256(msgspec.json.encode(asked)).hexdigest()
 
 
 class _LateError(Exception):

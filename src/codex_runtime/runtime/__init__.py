@@ -9,15 +9,18 @@ from codex_runtime._io.bearer import SignedToken, TokenFile
 from codex_runtime._io.fanout import Gap, Overflow, Subscription
 from codex_runtime._io.process import Graces
 from codex_runtime._io.transport import Launcher, Receiver, Transport
+from codex_runtime._sansio.decisions import Decider, Decision
 from codex_runtime._sansio.envelope import Direction, Envelope, Fault, JsonValue, Kind
 from codex_runtime._sansio.projection import Connection, RuntimeState, StateLimits
+from codex_runtime._sansio.questions import Part, Question
 from codex_runtime._sansio.restart import Exit, RestartPolicy
 from codex_runtime._sansio.watchdog import WatchdogPolicy
+from codex_runtime.runtime._audit import AuditLog
 from codex_runtime.runtime._dispatch import ThreadListener
 from codex_runtime.runtime._life import ServerInfo
 from codex_runtime.runtime._runtime import Runtime
-from codex_runtime.runtime._server_requests import Outcome, Ticket
-from codex_runtime.runtime.config import Restarted, RuntimeConfig, ServerRequestHandler
+from codex_runtime.runtime._ticket import Outcome, Ticket
+from codex_runtime.runtime.config import DeadlineAction, Restarted, RuntimeConfig, ServerRequestHandler
 from codex_runtime.runtime.metrics import (
     BOUNDS,
     ClosedSubscriptions,
@@ -30,9 +33,13 @@ from codex_runtime.runtime.sinks import Damage, EventSink, JsonlSink, read_jsonl
 
 __all__ = [
     "BOUNDS",
+    "AuditLog",
     "ClosedSubscriptions",
     "Connection",
     "Damage",
+    "DeadlineAction",
+    "Decider",
+    "Decision",
     "Direction",
     "Durations",
     "Envelope",
@@ -48,6 +55,8 @@ __all__ = [
     "Metrics",
     "Outcome",
     "Overflow",
+    "Part",
+    "Question",
     "Receiver",
     "RestartPolicy",
     "Restarted",

@@ -12,7 +12,7 @@ after publishing because they may write, and what they write has a later number.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 from codex_runtime._sansio.envelope import Envelope, Stamp, stamp_outbound
 from codex_runtime._sansio.turn import TO_ALL
@@ -23,13 +23,16 @@ if TYPE_CHECKING:
     from codex_runtime._io.link import Link
     from codex_runtime._sansio.peer import Received
     from codex_runtime._sansio.projection import Projection
+    from codex_runtime._sansio.turn_result import Item
     from codex_runtime.errors import ConnectionLostError
     from codex_runtime.runtime._calls import Call
-    from codex_runtime.runtime._server_requests import Desk, Ticket
+    from codex_runtime.runtime._server_requests import Desk
+    from codex_runtime.runtime._ticket import Ticket
     from codex_runtime.runtime.metrics import Counters
 
 __all__ = ["Dispatch", "ThreadListener"]
 
+K = TypeVar("K")
 T = TypeVar("T")
 Taker: TypeAlias = "Callable[[Ticket], bool]"
 
@@ -45,6 +48,14 @@ class ThreadListener(Protocol):
 
     def lost(self, error: ConnectionLostError) -> None:
         """The app server died; nothing more comes from this generation."""
+
+
+@runtime_checkable
+class KnowsItems(Protocol):
+    """A listener that also knows the items of its turn."""
+
+    def known_items(self, turn_id: str) -> Sequence[Item]:
+        """The items of this turn so far; none if it is another one."""
 
 
 class Dispatch:
@@ -66,7 +77,7 @@ class Dispatch:
         self._desk: Desk
         self._settle: Callable[[Sequence[tuple[Call, Envelope]]], None]
         self._listeners: dict[str, tuple[ThreadListener, ...]] = {}
-        self._takers: dict[str, tuple[Taker, ...]] = {}
+        self._takers: dict[str | None, tuple[Taker, ...]] = {}
         self._next_seq = 0
         self._unpublished = 0  # bytes of the lines that are still to be completed, roughly
 
@@ -84,9 +95,14 @@ class Dispatch:
         """True while somebody follows a thread."""
         return bool(self._listeners)
 
-    def take(self, thread_id: str, taker: Taker) -> Callable[[], None]:
-        """Be offered a thread's server requests that no listener takes. Returns the function that ends it."""
+    def take(self, thread_id: str | None, taker: Taker) -> Callable[[], None]:
+        """Be offered server requests of a thread, or of all, that no listener takes. Returns the function that ends it."""
         return _enter(self._takers, thread_id, taker)
+
+    def items(self, thread_id: str, turn_id: str) -> Sequence[Item]:
+        """Ask those who follow a thread for the items of a turn."""
+        listeners = self._listeners.get(thread_id, ())
+        return [item for each in listeners if isinstance(each, KnowsItems) for item in each.known_items(turn_id)]
 
     def data(self, link: Link[Call], data: bytes) -> None:
         """Take a chunk from a link."""
@@ -139,7 +155,8 @@ class Dispatch:
         for asked in received.asked:
             thread_id = asked.thread_id or ""
             listeners = [listener.ticket for listener in self._listeners.get(thread_id, ())]
-            self._desk.open(link, asked, (*listeners, *self._takers.get(thread_id, ())))
+            takers = self._takers
+            self._desk.open(link, asked, (*listeners, *takers.get(thread_id, ()), *takers.get(None, ())))
         if envelopes and self._desk.waiting:
             self._desk.observe(envelopes)
         if received.answered:
@@ -169,7 +186,7 @@ class Dispatch:
             self._counters.guest_errors += 1
 
 
-def _enter(table: dict[str, tuple[T, ...]], key: str, value: T) -> Callable[[], None]:
+def _enter(table: dict[K, tuple[T, ...]], key: K, value: T) -> Callable[[], None]:
     table[key] = (*table.get(key, ()), value)
 
     def leave() -> None:

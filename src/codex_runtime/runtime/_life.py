@@ -170,6 +170,8 @@ class Life:
         self._set_connection(Connection("handshaking", link.generation, None))
         config = self._config
         capabilities: dict[str, object] = {"experimentalApi": True} if config.experimental_api else {}
+        if config.request_attestation:
+            capabilities["requestAttestation"] = True
         if config.opt_out:
             capabilities["optOutNotificationMethods"] = list(config.opt_out)
         client = {"name": config.client_name, "title": config.client_title, "version": config.client_version}

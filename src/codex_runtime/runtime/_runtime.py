@@ -6,7 +6,7 @@ This file only joins the parts and is the door to them. Messages come in through
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from collections.abc import AsyncIterator, Callable, Collection
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -22,13 +22,15 @@ from codex_runtime.runtime._dispatch import Dispatch, ThreadListener
 from codex_runtime.runtime._life import Life, ServerInfo
 from codex_runtime.runtime._pump import Pumps
 from codex_runtime.runtime._reattach import Reattach, Reattachments
-from codex_runtime.runtime._server_requests import Desk, Ticket
+from codex_runtime.runtime._server_requests import Desk
+from codex_runtime.runtime._ticket import Ticket
 from codex_runtime.runtime.config import RuntimeConfig
 from codex_runtime.runtime.metrics import Counters, Metrics, frozen, listeners
 
 if TYPE_CHECKING:
     import msgspec
 
+    from codex_runtime.runtime.config import ServerRequestHandler
     from codex_runtime.runtime.metrics import SinkMetrics
 
 __all__ = ["Runtime"]
@@ -64,10 +66,8 @@ class Runtime:
             counters=counters,
             board=None if self._projection is None else _Board(self._projection),
             write=self._dispatch.write,
-            handler=config.on_server_request,
-            deadline=config.server_request_deadline,
-            deadlines=config.server_request_deadlines,
-            capacity=config.max_open_server_requests,
+            items=self.items_of,
+            config=config,
         )
         self._calls = Calls(
             clock=clock,
@@ -229,9 +229,14 @@ class Runtime:
 
     # -- server requests -------------------------------------------------------------------------------------------
 
-    def server_requests(self) -> AsyncIterator[Ticket]:
-        """Iterate over server requests that no session and no handler takes, and settle them at leisure."""
-        return self._desk.server_requests()
+    def server_requests(
+        self, *, thread: str | None = None, methods: Collection[str] | None = None
+    ) -> AsyncIterator[Ticket]:
+        """Iterate over server requests that no session and no handler takes, and settle them at leisure.
+
+        ``thread`` and ``methods`` narrow it. A request goes to the first reader that wants it.
+        """
+        return self._desk.server_requests(thread, methods)
 
     @property
     def tickets(self) -> tuple[Ticket, ...]:
@@ -239,7 +244,7 @@ class Runtime:
         return self._desk.tickets()
 
     def ticket(self, ticket_id: str) -> Ticket:
-        """Find an open server request by its id. Raises :class:`ServerRequestNotFoundError`."""
+        """Find an open server request by its id, to settle it from anywhere. Raises :class:`ServerRequestNotFoundError`."""
         return self._desk.ticket(ticket_id)
 
     # -- what is known ---------------------------------------------------------------------------------------------
@@ -309,9 +314,13 @@ class Runtime:
 
         return out
 
-    def take(self, thread_id: str, taker: Callable[[Ticket], bool]) -> Callable[[], None]:
-        """Be offered those server requests of a thread that no listener takes. Returns the way out."""
+    def take(self, thread_id: str | None, taker: Callable[[Ticket], bool]) -> Callable[[], None]:
+        """Be offered those server requests of a thread, or of all, that no listener takes. Returns the way out."""
         return self._dispatch.take(thread_id, taker)
+
+    def pass_on(self, ticket: Ticket) -> bool:
+        """Leave a ticket that was taken to the handler of the settings, or to whoever iterates. False: nobody is there."""
+        return self._desk.pass_on(ticket)
 
     async def request_and_note(
         self,
@@ -340,9 +349,28 @@ class Runtime:
         """Count a turn that is over."""
         self._counters.turns.add(outcome, seconds)
 
-    def answer_with(self, ticket: Ticket, handler: Callable[[Ticket], Awaitable[None]]) -> None:
-        """Let a handler settle a ticket, in a task of the runtime; if it does not, the ticket is declined."""
+    def answer_with(self, ticket: Ticket, handler: ServerRequestHandler) -> None:
+        """Let a handler settle a ticket: a plain function now, a coroutine function in a task of the runtime.
+
+        A coroutine that ends without having settled it means no; a plain function may keep the ticket.
+        """
         self._desk.run(ticket, handler)
+
+    def items_of(self, ticket: Ticket) -> list[JsonValue]:
+        """Find the items that a ticket may be about: the one that it names, or else those of its turn that are open.
+
+        A turn that is followed here knows all of its items, the state those that it had room for.
+        """
+        thread_id, turn_id, item_id = ticket.thread_id or "", ticket.turn_id or "", ticket.item_id
+        for item in (known := self._dispatch.items(thread_id, turn_id)):
+            if item.id == item_id and (data := item.data):
+                return [data]
+        if known and item_id is None:
+            return [item.data for item in known if item.state == "started"]
+        thread = None if self._projection is None else self._projection.snapshot().threads.get(thread_id)
+        turn = None if thread is None else thread.turns.get(turn_id)
+        items = [] if turn is None else turn.items.values()
+        return [item.started for item in items if (item.status == "open" if item_id is None else item.id == item_id)]
 
     def on_restart(self, key: object, reattach: Reattach | None, *, is_frail: bool = False) -> None:
         """Have ``reattach(request)`` run on each new app server before anybody else may use it; ``None`` ends that.

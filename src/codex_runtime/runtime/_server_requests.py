@@ -1,8 +1,10 @@
-"""Requests of the server, from their arrival to their one answer.
+"""All open requests of the server, and who gets to answer them.
 
-Each becomes a :class:`Ticket`. A ticket holds the link of the generation that asked and can write to no other, so an
-answer can never reach a later server that happens to use the same request id. It is settled exactly once: by somebody,
-by its deadline, by the server itself (``serverRequest/resolved``), or by the end of its generation.
+Each becomes a :class:`Ticket`, which is settled exactly once: by somebody, by its deadline, by the server itself
+(``serverRequest/resolved``), or by the end of its generation. Whoever stays silent, fails or is not there means no.
+
+The one idea: what ends a ticket, whatever it is, ends in :meth:`Desk.closed`. There it is counted, taken off every list and,
+if somebody keeps a record, written down.
 """
 
 from __future__ import annotations
@@ -10,135 +12,31 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from functools import cached_property
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
+from functools import partial
 from itertools import count
-from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, cast
+from typing import TYPE_CHECKING, Protocol, TypeAlias, cast
 
 from codex_runtime._sansio import server_requests as rules
-from codex_runtime.errors import AlreadySettledError, CodexError, LocalProtocolError, ServerRequestNotFoundError
+from codex_runtime._sansio.decisions import Decision
+from codex_runtime.errors import CodexError, LocalProtocolError, ServerRequestNotFoundError
+from codex_runtime.runtime._ticket import Ticket
 
 if TYPE_CHECKING:
     from codex_runtime._io.clock import Clock
-    from codex_runtime._io.deadlines import Deadline, Deadlines
+    from codex_runtime._io.deadlines import Deadlines
     from codex_runtime._io.link import Link
+    from codex_runtime._sansio.decisions import Decider
     from codex_runtime._sansio.envelope import Envelope, JsonValue, RpcId
     from codex_runtime.runtime._calls import Call
+    from codex_runtime.runtime.config import RuntimeConfig, ServerRequestHandler
     from codex_runtime.runtime.metrics import Counters
 
-__all__ = ["Desk", "Outcome", "Ticket"]
+__all__ = ["Desk"]
 
-Outcome: TypeAlias = Literal["accepted", "declined", "cancelled", "answered", "refused", "withdrawn"]
 Taker: TypeAlias = "Callable[[Ticket], bool]"
 
-
-class Ticket:
-    """One server request that waits for its answer.
-
-    ``id`` is unique for ever, unlike the server's own request ids. ``params`` is what the server sent. ``deadline`` is
-    the moment, on the loop's clock, at which it is declined. Settle it with one of the methods below, from anywhere on
-    the loop; the second attempt raises :class:`AlreadySettledError`.
-    """
-
-    def __init__(self, desk: Desk, link: Link[Call], envelope: Envelope, ticket_id: str, deadline: float) -> None:
-        self.id = ticket_id
-        self.method: str = envelope.method or ""
-        self.envelope = envelope
-        self.generation = link.generation
-        self.deadline = deadline
-        self.outcome: Outcome | None = None
-        self.reason: str | None = None
-        self._rpc_id: RpcId = envelope.rpc_id  # type: ignore[assignment]  # a server request has one
-        self._link = link
-        self._desk = desk
-        self._due: Deadline | None = None
-        self._worker: asyncio.Task[None] | None = None
-        self._done: asyncio.Future[Outcome] | None = None
-
-    @cached_property
-    def params(self) -> JsonValue:
-        """What the server sent."""
-        return self.envelope.params
-
-    @property
-    def thread_id(self) -> str | None:
-        """The thread that asks, if the request names one."""
-        return self.envelope.thread_id
-
-    @property
-    def turn_id(self) -> str | None:
-        """The turn that asks, if the request names one."""
-        return self.envelope.turn_id
-
-    @property
-    def item_id(self) -> str | None:
-        """The item that it is about, if the request names one."""
-        return self.envelope.item_id
-
-    @property
-    def is_settled(self) -> bool:
-        """True once it has its outcome."""
-        return self.outcome is not None
-
-    @property
-    def is_approval(self) -> bool:
-        """True if it asks for leave to do something, rather than for something to be done."""
-        return self.method in rules.APPROVALS
-
-    def accept(self, *, for_session: bool = False) -> None:
-        """Allow exactly what was asked, once; ``for_session`` allows it again without asking, where the method can.
-
-        Raises :class:`InvalidAnswerError` if the method wants content rather than consent.
-        """
-        params = self.params if self.method == rules.PERMISSIONS else None  # no other method looks at them
-        self._settle(rules.accept(self.method, params, for_session=for_session))
-
-    def decline(self, reason: str | None = None) -> None:
-        """Refuse it; the turn goes on. ``reason`` is kept on our side."""
-        self._settle(rules.decline(self.method), reason)
-
-    def cancel(self) -> None:
-        """Refuse it and end the turn, where the method has a word for that; otherwise decline."""
-        self._settle(rules.cancel(self.method))
-
-    def reply(self, result: JsonValue) -> None:
-        """Answer with a result in the method's own form. Raises :class:`InvalidAnswerError` if it is not."""
-        rules.check(self.method, result)
-        self._settle(rules.Reply(result))
-
-    def refuse(self, message: str, *, code: int = rules.REFUSED, data: JsonValue = None) -> None:
-        """Answer with an error, which the server treats as a failed action."""
-        self._settle(rules.Refusal(code, message, data))
-
-    def withdraw(self, reason: str) -> None:
-        """Close it without an answer. The runtime does this when the server no longer wants one."""
-        if self.outcome is None:
-            self._close("withdrawn", reason)
-
-    async def wait(self) -> Outcome:
-        """Wait until it is settled, by whomever."""
-        if self.outcome is not None:
-            return self.outcome
-        if self._done is None:
-            self._done = asyncio.get_running_loop().create_future()
-        return await asyncio.shield(self._done)
-
-    def _settle(self, answer: rules.Answer, reason: str | None = None) -> None:
-        if self.outcome is not None:
-            raise AlreadySettledError(f"this {self.method} is already {self.outcome}")
-        self._desk.send(self._link, self._rpc_id, answer)
-        self._close(rules.verdict(answer), reason)
-
-    def _close(self, outcome: Outcome, reason: str | None = None) -> None:
-        self.outcome = outcome
-        self.reason = reason
-        if self._done is not None:
-            self._done.set_result(outcome)
-        self._desk.closed(self, self._due, self._worker)
-
-    def __repr__(self) -> str:
-        """Name the method and how it stands, never the payload."""
-        return f"<Ticket {self.id[:8]} {self.method} {self.outcome or 'open'}>"
+NOBODY = "nobody is there to answer"
 
 
 class Board(Protocol):
@@ -162,20 +60,24 @@ class Desk:
         counters: Counters,
         board: Board | None,
         write: Callable[[Link[Call], bytes], None],
-        handler: Callable[[Ticket], Awaitable[None]] | None,
-        deadline: float,
-        deadlines: Mapping[str, float],
-        capacity: int,
+        items: Callable[[Ticket], Sequence[JsonValue]],
+        config: RuntimeConfig,
     ) -> None:
         self._clock = clock
         self._due = due
         self._counters = counters
         self._board = board
         self._write = write
-        self._handler = handler
-        self._deadline = deadline
-        self._deadlines = deadlines
-        self._capacity = capacity
+        self.items = items
+        self.wall = clock.wall
+        self._config = config
+        self._on_decision = config.on_decision
+        handlers = config.on_server_request
+        self._handler = None if isinstance(handlers, Mapping) else handlers
+        self._handlers: Mapping[str, ServerRequestHandler] = handlers if isinstance(handlers, Mapping) else {}
+        self._deadline = config.server_request_deadline
+        self._deadlines = config.server_request_deadlines
+        self._capacity = config.max_open_server_requests
         self._ids = map(("{:08x}" + os.urandom(12).hex()).format, count())
         self.waiting: dict[str, Ticket] = {}
         self._asked: dict[tuple[int, object], list[Ticket]] = {}  # the same, by generation and the server's own id
@@ -214,11 +116,11 @@ class Desk:
         if self._board is not None:
             self._board.opened(ticket)
         if method not in rules.KNOWN:
-            ticket.decline("unknown to this version")
+            _decline(ticket, "nobody", "unknown to this version")
         elif len(self.waiting) > self._capacity:
-            ticket.decline("too many server requests are open")
+            _decline(ticket, "nobody", "too many server requests are open")
         elif not self._offer(ticket, takers):
-            ticket.decline("nobody is there to answer")
+            _decline(ticket, "nobody", NOBODY)
 
     def send(self, link: Link[Call], rpc_id: RpcId, answer: rules.Answer) -> None:
         """Write an answer to the link that asked."""
@@ -228,20 +130,21 @@ class Desk:
             line = link.peer.refuse(rpc_id, answer.code, answer.message, answer.data)
         self._write(link, line)
 
-    def closed(self, ticket: Ticket, due: Deadline | None, worker: asyncio.Task[None] | None) -> None:
-        """Forget a settled ticket and stop whoever still works on it."""
+    def closed(self, ticket: Ticket, answer: rules.Answer | None, by: str | None) -> None:
+        """Forget a settled ticket, stop whoever still works on it, and put it on record."""
         outcome = ticket.outcome or "withdrawn"
-        waited = max(0.0, self._clock.monotonic() - ticket.envelope.stamp.monotonic)
+        wait = max(0.0, self._clock.monotonic() - ticket.envelope.stamp.monotonic)
         self._counters.settled[outcome] += 1
-        self._counters.settle_times.add(outcome, waited)
+        self._counters.settle_times.add(outcome, wait)
         if ticket.is_approval:
-            self._counters.approvals.add(outcome, waited)
+            self._counters.approvals.add(outcome, wait)
         del self.waiting[ticket.id]
         key = (ticket.generation, ticket.envelope.rpc_id)
         if len(same := self._asked[key]) == 1:
             del self._asked[key]
         else:
             same.remove(ticket)
+        due, worker = ticket._due, ticket._worker  # noqa: SLF001  # one unit: ticket and desk
         if due is not None:
             due.cancel()
         if worker is not None and worker is not asyncio.current_task():
@@ -250,6 +153,8 @@ class Desk:
             queue.discard(ticket)
         if self._board is not None:
             self._board.closed(ticket)
+        if self._on_decision is not None:
+            self._record(self._on_decision, ticket, answer, wait, by)
 
     def observe(self, envelopes: list[Envelope]) -> None:
         """Withdraw what the server says is no longer needed. Called with each read while tickets are open."""
@@ -266,9 +171,9 @@ class Desk:
         """Close everything without an answer: there is nobody left to tell."""
         self._withdraw(list(self.tickets()), reason)
 
-    async def server_requests(self) -> AsyncIterator[Ticket]:
+    async def server_requests(self, thread: str | None, methods: Collection[str] | None) -> AsyncIterator[Ticket]:
         """Iterate over requests that nobody else takes. While somebody iterates, they are queued, not declined."""
-        queue = _Queue()
+        queue = _Queue(thread, methods)
         if not self._over:
             self._queues.append(queue)
         try:
@@ -282,7 +187,7 @@ class Desk:
                 self._queues.remove(queue)
             for ticket in queue.rest():
                 if not self._queue(ticket):
-                    ticket.decline("nobody is there to answer")
+                    _decline(ticket, "nobody", NOBODY)
 
     def end(self, error: Callable[[], CodexError] | None, reason: str) -> None:
         """Withdraw what is open and end the iterations, with ``error`` if there is one. The first call counts."""
@@ -308,39 +213,92 @@ class Desk:
                 taken = False
             if taken or ticket.is_settled:
                 return True
-        if self._handler is not None:
-            self.run(ticket, self._handler)
+        return self.pass_on(ticket)
+
+    def pass_on(self, ticket: Ticket) -> bool:
+        """Give a ticket to the handler for its method, or else to whoever iterates. False: there is nobody."""
+        handler = self._handlers.get(ticket.method, self._handler)
+        if handler is not None:
+            self.run(ticket, handler)
             return True
         return self._queue(ticket)
 
     def _queue(self, ticket: Ticket) -> bool:
-        if self._queues:
-            self._queues[0].put(ticket)
-        return bool(self._queues)
+        for queue in self._queues:
+            if queue.wants(ticket):
+                ticket.holder = "reader"
+                queue.put(ticket)
+                return True
+        return False
 
-    def run(self, ticket: Ticket, handler: Callable[[Ticket], Awaitable[None]]) -> None:
-        """Let a handler answer a ticket. If it fails or ends without an answer, the answer is no."""
+    def run(self, ticket: Ticket, handler: ServerRequestHandler) -> None:
+        """Let a handler answer a ticket: a plain function now, a coroutine in a task.
+
+        If it fails, or a coroutine ends without an answer, the answer is no. A plain function may keep the ticket.
+        """
         if ticket.is_settled:
             return
-        task = asyncio.get_running_loop().create_task(self._handle(ticket, handler), name=f"answer {ticket.method}")
-        ticket._worker = task  # noqa: SLF001  # one unit: ticket and desk
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _handle(self, ticket: Ticket, handler: Callable[[Ticket], Awaitable[None]]) -> None:
-        reason = "the handler gave no answer"
+        ticket.holder = "handler"
         try:
-            await handler(ticket)
+            work = handler(ticket)
         except Exception:  # noqa: BLE001  # a guest's fault stays the guest's
             self._counters.guest_errors += 1
+            _decline(ticket, "handler", "the handler failed")
+            return
+        if isinstance(work, Awaitable):
+            coroutine = work if isinstance(work, Coroutine) else _awaited(work)
+            task = asyncio.get_running_loop().create_task(coroutine, name=f"answer {ticket.method}")
+            ticket._worker = task  # noqa: SLF001  # one unit: ticket and desk
+            self._tasks.add(task)
+            task.add_done_callback(partial(self._handled, ticket))
+        elif not ticket.is_settled:
+            ticket.holder = "reader"
+
+    def _handled(self, ticket: Ticket, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        reason = "the handler gave no answer"
+        if not task.cancelled() and task.exception() is not None:
+            self._counters.guest_errors += 1
             reason = "the handler failed"
-        finally:
-            if not ticket.is_settled:
-                ticket.decline(reason)
+        _decline(ticket, "handler", reason)
 
     def _expire(self, ticket: Ticket) -> None:
         if not ticket.is_settled:
-            ticket.decline("nobody answered in time")
+            config = self._config
+            action = config.server_request_deadline_actions.get(ticket.method, config.server_request_deadline_action)
+            ticket.holder = "deadline"
+            ticket._answer(rules.at_deadline(ticket.method, action), rules.LATE, None)  # noqa: SLF001  # one unit
+
+    def _record(
+        self,
+        tell: Callable[[Decision], object],
+        ticket: Ticket,
+        answer: rules.Answer | None,
+        wait: float,
+        by: str | None,
+    ) -> None:
+        try:
+            decision = Decision(
+                what=ticket.method,
+                verdict=ticket.outcome or "withdrawn",
+                scope=None if answer is None else rules.scope(answer),
+                by=ticket.holder,
+                name=by,
+                reason=ticket.reason,
+                digest=ticket.question.digest,
+                opened_at=ticket.envelope.at,
+                at=self._clock.wall(),
+                wait=wait,
+                seq=ticket.envelope.seq,
+                generation=ticket.generation,
+                thread_id=ticket.thread_id,
+                turn_id=ticket.turn_id,
+                item_id=ticket.item_id,
+                ticket_id=ticket.id,
+            )
+            tell(decision)
+        except Exception:  # noqa: BLE001  # a guest's fault stays the guest's
+            self._counters.guest_errors += 1
 
     def _withdraw(self, tickets: list[Ticket], reason: str = "the server no longer needs it") -> None:
         for ticket in tickets:
@@ -350,9 +308,16 @@ class Desk:
 class _Queue:
     """A hand-over of tickets. It holds open ones only, so the desk's capacity bounds it."""
 
-    def __init__(self) -> None:
+    def __init__(self, thread: str | None, methods: Collection[str] | None) -> None:
+        self._thread = thread
+        self._methods = methods
         self._items: deque[Ticket] = deque()
         self._waiter: asyncio.Future[None] | None = None
+
+    def wants(self, ticket: Ticket) -> bool:
+        return (self._thread is None or ticket.thread_id == self._thread) and (
+            self._methods is None or ticket.method in self._methods
+        )
 
     def put(self, ticket: Ticket) -> None:
         self._items.append(ticket)
@@ -377,6 +342,16 @@ class _Queue:
         items = list(self._items)
         self._items.clear()
         return items
+
+
+def _decline(ticket: Ticket, holder: Decider, reason: str) -> None:
+    if not ticket.is_settled:
+        ticket.holder = holder
+        ticket.decline(reason)
+
+
+async def _awaited(work: Awaitable[None]) -> None:
+    await work
 
 
 def _can_answer(link: Link[Call], envelope: Envelope) -> bool:

@@ -16,6 +16,7 @@ from codex_runtime._io.process import Graces
 from codex_runtime._sansio.framing import DEFAULT_LINE_LIMIT
 from codex_runtime._sansio.projection import StateLimits
 from codex_runtime._sansio.restart import RestartPolicy
+from codex_runtime._sansio.server_requests import DEADLINE_ACTIONS, KNOWN, DeadlineAction
 from codex_runtime._sansio.watchdog import WatchdogPolicy
 from codex_runtime.errors import ConfigError, RuntimeDeadError
 
@@ -23,14 +24,15 @@ if TYPE_CHECKING:
     from codex_runtime._io.bearer import Token
     from codex_runtime._io.clock import Clock
     from codex_runtime._io.transport import Launcher
+    from codex_runtime._sansio.decisions import Decision
     from codex_runtime._sansio.restart import Exit
-    from codex_runtime.runtime._server_requests import Ticket
+    from codex_runtime.runtime._ticket import Ticket
     from codex_runtime.runtime.metrics import SinkMetrics
     from codex_runtime.runtime.sinks import EventSink
 
-__all__ = ["Gap", "Overflow", "Restarted", "RuntimeConfig", "ServerRequestHandler"]
+__all__ = ["DeadlineAction", "Gap", "Overflow", "Restarted", "RuntimeConfig", "ServerRequestHandler"]
 
-ServerRequestHandler: TypeAlias = "Callable[[Ticket], Awaitable[None]]"
+ServerRequestHandler: TypeAlias = "Callable[[Ticket], Awaitable[None] | None]"
 
 
 class Restarted(Struct, frozen=True):
@@ -56,7 +58,8 @@ class RuntimeConfig(Struct, frozen=True, kw_only=True):
     in ``restart``; the server and its turns outlive it, and us.
 
     How it is greeted: ``client_name``, ``client_title``, ``client_version``, ``experimental_api`` (without it the server
-    refuses its experimental methods), ``opt_out`` (names of notifications that are not wanted).
+    refuses its experimental methods), ``opt_out`` (names of notifications that are not wanted), ``request_attestation`` (the
+    server then asks for attestations: see ``Ticket.give_attestation``).
 
     Bounds: ``start_deadline`` for launch and greeting, and once more for sessions to find their threads again;
     ``request_deadline`` for each request that does not bring its own, ``max_in_flight`` requests at a time (the real
@@ -64,8 +67,13 @@ class RuntimeConfig(Struct, frozen=True, kw_only=True):
     for one inbound line, ``block_patience`` for how long a blocking subscriber may hold up the pipe.
 
     Server requests: ``on_server_request`` settles those that no session takes; without it, and with nobody iterating
-    ``Runtime.server_requests()``, they are declined at once. ``server_request_deadline`` bounds each answer, after which
-    it is declined; ``server_request_deadlines`` sets it by method; ``max_open_server_requests`` bounds how many may wait.
+    ``Runtime.server_requests()``, they are declined at once. It is a coroutine function, which must have answered when it
+    returns, or a plain function, called on the loop, which may also keep the ticket for later; or a mapping from method to
+    such functions, and then other methods are left to whoever iterates. ``server_request_deadline`` bounds each answer, after
+    which ``server_request_deadline_action`` is done: "decline", "cancel" (which also ends the turn) or "refuse" (an error).
+    ``server_request_deadlines`` and ``server_request_deadline_actions`` set both by method; ``max_open_server_requests``
+    bounds how many may wait. ``on_decision`` is told who settled each request, how and why, as a :class:`Decision`; it is
+    called on the loop and must be quick. :class:`AuditLog` is one that keeps them in a file.
 
     What is asked for: ``allow_full_access`` opens the gate before every request that runs or changes something outside of
     a sandbox. Without, each such request needs that word of its own, at the desk and below it.
@@ -94,6 +102,7 @@ class RuntimeConfig(Struct, frozen=True, kw_only=True):
     client_version: str = "0.1.0"
     experimental_api: bool = True
     opt_out: tuple[str, ...] = ()
+    request_attestation: bool = False
 
     start_deadline: float = 30.0
     request_deadline: float = 30.0
@@ -104,10 +113,13 @@ class RuntimeConfig(Struct, frozen=True, kw_only=True):
     stderr_tail: int = 16 * 1024
     block_patience: float = 5.0
 
-    on_server_request: ServerRequestHandler | None = None
+    on_server_request: ServerRequestHandler | Mapping[str, ServerRequestHandler] | None = None
     server_request_deadline: float = 60.0
     server_request_deadlines: Mapping[str, float] = field(default_factory=dict)
+    server_request_deadline_action: DeadlineAction = "decline"
+    server_request_deadline_actions: Mapping[str, DeadlineAction] = field(default_factory=dict)
     max_open_server_requests: int = 256
+    on_decision: Callable[[Decision], object] | None = None
 
     state: bool = True
     state_limits: StateLimits = StateLimits()
@@ -127,6 +139,7 @@ class RuntimeConfig(Struct, frozen=True, kw_only=True):
         self._check_command()
         self._check_address()
         self._check_bounds()
+        self._check_server_requests()
         for name in ("client_name", "client_version"):
             if not getattr(self, name) or not getattr(self, name).isascii() or not getattr(self, name).isprintable():
                 raise ConfigError(name, "must be printable ASCII text; the server puts it into an HTTP header")
@@ -171,6 +184,20 @@ class RuntimeConfig(Struct, frozen=True, kw_only=True):
             if missing := [name for name in ("open", "write", "aclose", "overflow") if not hasattr(sink, name)]:
                 raise ConfigError("sinks", f"{type(sink).__name__} has no {missing[0]}; subclass EventSink")
 
+    def _check_server_requests(self) -> None:
+        handlers = self.on_server_request
+        for method in handlers if isinstance(handlers, Mapping) else ():
+            _method(f"on_server_request[{method!r}]", method)
+        told = handlers.values() if isinstance(handlers, Mapping) else () if handlers is None else (handlers,)
+        if not all(map(callable, told)):
+            raise ConfigError("on_server_request", "must be a function, or a mapping from methods to functions")
+        if self.on_decision is not None and not callable(self.on_decision):
+            raise ConfigError("on_decision", "must be a function")
+        _action("server_request_deadline_action", self.server_request_deadline_action)
+        for method, action in self.server_request_deadline_actions.items():
+            _method(f"server_request_deadline_actions[{method!r}]", method)
+            _action(f"server_request_deadline_actions[{method!r}]", action)
+
     def __rich_repr__(self) -> list[tuple[str, object]]:
         """Name every field, and show no secret: tokens and the values of variables and settings stay hidden."""
         hidden: dict[str, object] = {
@@ -197,6 +224,16 @@ def _are_texts(value: object) -> bool:
 def _seconds(name: str, value: float) -> None:
     if not (math.isfinite(value) and value > 0):
         raise ConfigError(name, "must be a finite number of seconds above 0")
+
+
+def _method(name: str, method: str) -> None:
+    if method not in KNOWN:
+        raise ConfigError(name, f"is not a method of the server's; they are {', '.join(sorted(KNOWN))}")
+
+
+def _action(name: str, action: str) -> None:
+    if action not in DEADLINE_ACTIONS:
+        raise ConfigError(name, f"{action!r} is not one of 'decline', 'cancel', 'refuse'")
 
 
 def _folder(name: str, path: str | os.PathLike[str] | None) -> None:

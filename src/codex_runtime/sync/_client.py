@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, Unpack
 
@@ -11,12 +11,13 @@ from codex_runtime.client import MINIMUM_VERSION
 from codex_runtime.client._prompt import RunOptions
 from codex_runtime.sync._portal import Portal
 from codex_runtime.sync._session import Approvals, Session, on_the_loop, profile_on_the_loop
+from codex_runtime.sync._ticket import Ticket
 
 if TYPE_CHECKING:
     from codex_runtime._sansio.envelope import JsonValue
     from codex_runtime.client import Prompt, RunProfile, TurnResult
     from codex_runtime.client._prompt import PathLike
-    from codex_runtime.hooks import AnyHook, Decision
+    from codex_runtime.hooks import AnyHook
     from codex_runtime.runtime import Metrics, RuntimeConfig, RuntimeState
 
 __all__ = ["Client", "quick_run"]
@@ -38,13 +39,10 @@ class Client:
         profile: RunProfile | None = None,
         minimum_version: str | None = MINIMUM_VERSION,
         hooks: Sequence[AnyHook] = (),
-        on_decision: Callable[[Decision], object] | None = None,
     ) -> None:
         self._portal = Portal()
         profile = profile_on_the_loop(profile, self._portal)
-        self._client = desk.Client(
-            config, profile=profile, minimum_version=minimum_version, hooks=hooks, on_decision=on_decision
-        )
+        self._client = desk.Client(config, profile=profile, minimum_version=minimum_version, hooks=hooks)
 
     def __enter__(self) -> Self:
         """Start the app server and check its version."""
@@ -88,6 +86,15 @@ class Client:
     def state(self) -> RuntimeState:
         """An immutable picture of all that the server has said."""
         return self._portal.call(lambda: self._client.runtime.state)
+
+    @property
+    def tickets(self) -> tuple[Ticket, ...]:
+        """The server requests that wait for an answer, oldest first."""
+        return tuple(Ticket(ticket, self._portal) for ticket in self._portal.call(lambda: self._client.runtime.tickets))
+
+    def ticket(self, ticket_id: str) -> Ticket:
+        """Find an open server request by its id, to settle it. Raises :class:`ServerRequestNotFoundError`."""
+        return Ticket(self._portal.call(self._client.runtime.ticket, ticket_id), self._portal)
 
     def request(
         self,

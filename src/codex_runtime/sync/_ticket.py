@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
+
+from codex_runtime.runtime._answering import Answering
 
 if TYPE_CHECKING:
     from codex_runtime import client as desk
     from codex_runtime._sansio.envelope import JsonValue
-    from codex_runtime.runtime import Outcome
+    from codex_runtime._sansio.server_requests import Answer
+    from codex_runtime.runtime import Outcome, Question
     from codex_runtime.sync._portal import Portal
 
 __all__ = ["Ticket"]
 
 
-class Ticket:
+class Ticket(Answering):
     """As :class:`codex_runtime.Ticket`, for threads: it may be settled from any of them."""
 
     def __init__(self, ticket: desk.Ticket, portal: Portal) -> None:
@@ -28,6 +32,11 @@ class Ticket:
     def params(self) -> JsonValue:
         """What the server sent."""
         return self._ticket.params
+
+    @property
+    def question(self) -> Question:
+        """What is asked, in words for people, with the diffs of a file change; ``str`` of it is safe to be printed."""
+        return self._portal.call(lambda: self._ticket.question)
 
     @property
     def thread_id(self) -> str | None:
@@ -59,31 +68,15 @@ class Ticket:
         """True once it has its outcome."""
         return self._ticket.is_settled
 
-    @property
-    def is_approval(self) -> bool:
-        """True if it asks for leave to do something, rather than for something to be done."""
-        return self._ticket.is_approval
-
-    def accept(self, *, for_session: bool = False) -> None:
-        """Allow exactly what was asked."""
-        self._portal.call(self._ticket.accept, for_session=for_session)
-
-    def decline(self, reason: str | None = None) -> None:
-        """Refuse it; the turn goes on."""
-        self._portal.call(self._ticket.decline, reason)
-
-    def cancel(self) -> None:
-        """Refuse it and end the turn, where the method has a word for that."""
-        self._portal.call(self._ticket.cancel)
-
-    def reply(self, result: JsonValue) -> None:
-        """Answer with a result in the method's own form."""
-        self._portal.call(self._ticket.reply, result)
-
-    def refuse(self, message: str, *, code: int = -32000, data: JsonValue = None) -> None:
-        """Answer with an error."""
-        self._portal.call(self._ticket.refuse, message, code=code, data=data)
-
     def wait(self) -> Outcome:
         """Wait until it is settled, by whomever."""
         return self._portal.run(self._ticket.wait)
+
+    def _told(self) -> JsonValue:
+        return self._ticket.envelope.params
+
+    def _now(self) -> float:
+        return time.time()
+
+    def _answer(self, answer: Answer, reason: str | None, by: str | None) -> None:
+        self._portal.call(self._ticket._answer, answer, reason, by)  # noqa: SLF001  # one ticket, in two worlds
