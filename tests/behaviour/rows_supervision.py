@@ -91,8 +91,8 @@ SUPERVISION = (
         id="R068",
         sentence="Text in the state is cut at its limit, between two characters, and says so.",
         tests=(
-            "tests/sansio/test_state_nodes.py::test_text_is_cut_at_a_character_boundary_and_no_earlier_than_needed",
-            "tests/sansio/test_state_nodes.py::test_text_added_in_pieces_is_the_text_added_at_once",
+            "tests/sansio/test_state_text.py::test_text_is_cut_at_a_character_boundary_and_no_earlier_than_needed",
+            "tests/sansio/test_state_text.py::test_text_added_in_pieces_is_the_text_added_at_once",
         ),
     ),
     Requirement(
