@@ -21,6 +21,7 @@ from codex_runtime._sansio.state import NOTHING, Connection, PendingRequest, Run
 from codex_runtime._sansio.state_facts import AGENT_KINDS, FACTS, adopt, short
 from codex_runtime._sansio.state_messages import error_of, turn_report
 from codex_runtime._sansio.state_nodes import Book, ItemNode, ThreadNode, TurnNode
+from codex_runtime._sansio.state_restore import restore
 from codex_runtime._sansio.state_text import Text, byte_size
 from codex_runtime._sansio.state_tree import StateTree
 
@@ -35,6 +36,7 @@ DELTAS: Final[dict[str | None, tuple[str, bool]]] = {
     "item/commandExecution/outputDelta": ("commandExecution", True),
     "item/fileChange/outputDelta": ("fileChange", True),
 }
+OF_THE_SERVER = "remoteControl/status/changed"  # what is true of one app server only, of all that is told
 
 
 class _Run:
@@ -160,11 +162,20 @@ class Projection:
         self._run = self._no_run
         for thread in self._tree.threads.values():
             self._tree.unload(thread, None)
-        if self._mcp_servers.lines:
+        if self._mcp_servers.lines or OF_THE_SERVER in self._told.lines:
             self._mcp_servers, self._frozen = Book(), None
+            self._tree.note(self._told, OF_THE_SERVER, None)
         if self._pending:
             self._pending.clear()
             self._pending_changed()
+
+    def restore(self, state: RuntimeState) -> None:
+        """Begin with what an earlier program knew, before anything else is told. Of its server nothing is left."""
+        self._run, self._frozen = self._no_run, None
+        restore(self._tree, state)
+        self._rate_limits = state.rate_limits_line
+        for name, line in state.told.lines.items():
+            self._tree.note(self._told, name, None if name == OF_THE_SERVER else line)
 
     # -- what is known ---------------------------------------------------------------------------------------------
 
@@ -333,6 +344,6 @@ class Projection:
         **dict.fromkeys(FACTS, _on_fact),
         "mcpServer/startupStatus/updated": _on_mcp_server,
         "account/updated": _on_told,
-        "remoteControl/status/changed": _on_told,
+        OF_THE_SERVER: _on_told,
         "account/rateLimits/updated": _on_rate_limits,
     }
