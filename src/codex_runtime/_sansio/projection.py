@@ -65,9 +65,10 @@ class Projection:
     ``on_turn_end`` is called in the fold, whenever a turn has ended; it may only take note.
     """
 
-    def __init__(self, limits: StateLimits | None = None, *, on_turn_end: Callable[[], object] | None = None) -> None:
+    def __init__(self, limits: StateLimits | None = None) -> None:
         self._limits = limits or StateLimits()
-        self._tree = StateTree(self._limits, on_turn_end)
+        self._tree = StateTree(self._limits, self._turn_ended)
+        self.on_turn_end: Callable[[], object] | None = None
         self._connection = Connection()
         self._pending: dict[str, PendingRequest] = {}
         self._frozen_pending: Mapping[str, PendingRequest] | None = NOTHING  # none: to be made for the next snapshot
@@ -326,6 +327,10 @@ class Projection:
 
     def _kept(self, envelope: Envelope, limit: int) -> bytes | None:
         return envelope.raw if len(envelope.raw) <= limit else None
+
+    def _turn_ended(self) -> None:
+        if self.on_turn_end is not None:
+            self.on_turn_end()
 
     def _pending_changed(self) -> None:
         self._frozen_pending = self._frozen = None

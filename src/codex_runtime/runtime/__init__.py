@@ -18,8 +18,9 @@ from codex_runtime.runtime._life import ServerInfo
 from codex_runtime.runtime._runtime import Runtime
 from codex_runtime.runtime._server_requests import Outcome, Ticket
 from codex_runtime.runtime.config import Restarted, RuntimeConfig, ServerRequestHandler
-from codex_runtime.runtime.metrics import BOUNDS, Durations, Metrics, SinkMetrics
+from codex_runtime.runtime.metrics import BOUNDS, Durations, Metrics, SinkMetrics, StateStoreMetrics
 from codex_runtime.runtime.sinks import Damage, EventSink, JsonlSink, read_jsonl
+from codex_runtime.runtime.state_store import JsonStateStore, MemoryStateStore, StateStore, read_state
 
 __all__ = [
     "BOUNDS",
@@ -33,10 +34,12 @@ __all__ = [
     "Fault",
     "Gap",
     "Graces",
+    "JsonStateStore",
     "JsonValue",
     "JsonlSink",
     "Kind",
     "Launcher",
+    "MemoryStateStore",
     "Metrics",
     "Outcome",
     "Overflow",
@@ -51,6 +54,8 @@ __all__ = [
     "SignedToken",
     "SinkMetrics",
     "StateLimits",
+    "StateStore",
+    "StateStoreMetrics",
     "Subscription",
     "ThreadListener",
     "Ticket",
@@ -58,4 +63,5 @@ __all__ = [
     "Transport",
     "WatchdogPolicy",
     "read_jsonl",
+    "read_state",
 ]

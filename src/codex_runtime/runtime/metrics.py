@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 from msgspec import Struct, field
 
-__all__ = ["BOUNDS", "Counters", "Durations", "Metrics", "SinkMetrics", "Times"]
+__all__ = ["BOUNDS", "Counters", "Durations", "Metrics", "SinkMetrics", "StateStoreMetrics", "Times"]
 
 BOUNDS = (0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10.0, 60.0, 600.0)
 """Upper bounds, in seconds, of the buckets of :class:`Durations`; the last bucket has none."""
@@ -107,6 +107,25 @@ class SinkMetrics(Struct, frozen=True, kw_only=True):
     slowest: float
 
 
+class StateStoreMetrics(Struct, frozen=True, kw_only=True):
+    """How the state store does.
+
+    ``saves`` counts the states that were saved, ``errors`` the attempts that failed or took longer than half a minute, with
+    ``last_error`` as the last of them. ``unsaved`` is true while something lasting has changed since the last save.
+    ``unreadable`` says why, and if known where it was put, that what was there at the start could not be read. ``size`` is
+    that of the last state in bytes, ``slowest`` how long a save took at most, in seconds.
+    """
+
+    name: str
+    saves: int
+    errors: int
+    unsaved: bool
+    unreadable: str | None
+    last_error: str | None
+    size: int
+    slowest: float
+
+
 class Metrics(Struct, frozen=True, kw_only=True):
     """What a runtime has done so far. Totals since it was opened, unless it says *now*.
 
@@ -123,7 +142,7 @@ class Metrics(Struct, frozen=True, kw_only=True):
     lagging subscriptions lost, ``gaps`` how often they were told so. ``in_flight``, ``queued``,
     ``open_server_requests``, ``subscriptions``, ``unsent`` (bytes) and ``child_rss`` are gauges; the last is the resident
     memory of the app server in bytes, ``None`` if nobody can tell. ``sinks`` has the figures of each sink, in the order
-    of the configuration.
+    of the configuration; ``state_store`` those of the store, if there is one.
     """
 
     uptime: float
@@ -157,6 +176,7 @@ class Metrics(Struct, frozen=True, kw_only=True):
     unsent: int
     child_rss: int | None
     sinks: tuple[SinkMetrics, ...] = ()
+    state_store: StateStoreMetrics | None = None
 
 
 def frozen(counter: Counter[str]) -> Mapping[str, int]:
