@@ -127,10 +127,16 @@ def test_a_thread_says_where_it_came_from() -> None:
 
 def test_the_longer_form_of_the_source_names_the_parent_too() -> None:
     """Where the short form is missing."""
-    spawn = {"parent_thread_id": "p", "depth": 1, "agent_nickname": "Ada", "agent_role": "r", "agent_path": "/root/ada"}
+    spawn = {
+        "parent_thread_id": "p",
+        "depth": 1,
+        "agent_nickname": "Ada",
+        "agent_role": "r",
+        "agent_path": "agents/ada",
+    }
     told = {"id": THREAD, "source": {"subAgent": {"thread_spawn": spawn}}}
     thread = folded(("thread/started", {"thread": told})).threads[THREAD]
-    assert (thread.parent, thread.nickname, thread.role, thread.agent_path) == ("p", "Ada", "r", "/root/ada")
+    assert (thread.parent, thread.nickname, thread.role, thread.agent_path) == ("p", "Ada", "r", "agents/ada")
 
 
 def test_documents_of_a_thread_are_kept_as_told() -> None:
@@ -279,10 +285,10 @@ def test_an_activity_that_starts_names_the_child_and_its_path() -> None:
         "id": "a",
         "kind": "started",
         "agentThreadId": "child",
-        "agentPath": "/root/ada",
+        "agentPath": "agents/ada",
     }
     state = folded(about("item/started", turnId=TURN, item=item))
-    assert (state.threads["child"].parent, state.threads["child"].agent_path) == (THREAD, "/root/ada")
+    assert (state.threads["child"].parent, state.threads["child"].agent_path) == (THREAD, "agents/ada")
 
 
 def test_only_who_begins_an_agent_is_its_parent() -> None:

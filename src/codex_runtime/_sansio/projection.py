@@ -16,8 +16,9 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import ClassVar, Final, Protocol
 
-from codex_runtime._sansio.envelope import Envelope, params_of
+from codex_runtime._sansio.envelope import Envelope, JsonValue, params_of
 from codex_runtime._sansio.state import NOTHING, Connection, PendingRequest, RuntimeState, StateLimits
+from codex_runtime._sansio.state_answers import ANSWERS, answer, as_line
 from codex_runtime._sansio.state_facts import AGENT_KINDS, FACTS, adopt, short
 from codex_runtime._sansio.state_messages import error_of, turn_report
 from codex_runtime._sansio.state_nodes import Book, ItemNode, ThreadNode, TurnNode
@@ -25,7 +26,7 @@ from codex_runtime._sansio.state_restore import restore
 from codex_runtime._sansio.state_text import Text, byte_size
 from codex_runtime._sansio.state_tree import StateTree
 
-__all__ = ["Connection", "Projection", "RuntimeState", "StateLimits"]
+__all__ = ["TELLING", "Connection", "Projection", "RuntimeState", "StateLimits"]
 
 # Which deltas are kept: the kind of their item, and whether they are its output (else its text).
 DELTAS: Final[dict[str | None, tuple[str, bool]]] = {
@@ -36,6 +37,8 @@ DELTAS: Final[dict[str | None, tuple[str, bool]]] = {
     "item/commandExecution/outputDelta": ("commandExecution", True),
     "item/fileChange/outputDelta": ("fileChange", True),
 }
+RATE_LIMITS = "account/rateLimits/read"
+TELLING = frozenset({*ANSWERS, RATE_LIMITS})  # requests whose answers are folded as well
 OF_THE_SERVER = "remoteControl/status/changed"  # what is true of one app server only, of all that is told
 
 
@@ -119,6 +122,22 @@ class Projection:
             text.room = room
             self._book(run, latest.seq)
         self._run = self._no_run if self._tree.shed() else run
+
+    def fold_with_answers(self, envelopes: list[Envelope], answers: list[tuple[str, JsonValue, Envelope]]) -> None:
+        """As :meth:`fold`, for a read with answers that tell something: ``TELLING`` names the methods.
+
+        Each of them, in order, comes with the method and the parameters of our request.
+        """
+        done, first = 0, envelopes[0].seq if envelopes else 0
+        for method, asked, envelope in answers:
+            upto = envelope.seq - first
+            self.fold(envelopes[done:upto])
+            self._run = self._no_run
+            if method == RATE_LIMITS and not envelope.refused:
+                self._rate_limits, self._frozen = _bounded(as_line(envelope), self._limits.text_bytes), None
+            answer(self._tree, method, asked, envelope)
+            done = upto
+        self.fold(envelopes[done:])
 
     def set_connection(self, connection: Connection) -> None:
         """Note where the runtime stands with its app server."""
@@ -326,7 +345,7 @@ class Projection:
         self._rate_limits, self._frozen = self._kept(envelope, self._limits.text_bytes), None
 
     def _kept(self, envelope: Envelope, limit: int) -> bytes | None:
-        return envelope.raw if len(envelope.raw) <= limit else None
+        return _bounded(envelope.raw, limit)
 
     def _turn_ended(self) -> None:
         if self.on_turn_end is not None:
@@ -352,3 +371,7 @@ class Projection:
         OF_THE_SERVER: _on_told,
         "account/rateLimits/updated": _on_rate_limits,
     }
+
+
+def _bounded(line: bytes, limit: int) -> bytes | None:
+    return line if len(line) <= limit else None

@@ -14,7 +14,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
 
-from codex_runtime._sansio.envelope import Envelope, Stamp, stamp_outbound
+from msgspec import to_builtins
+
+from codex_runtime._sansio.envelope import Envelope, JsonValue, Stamp, stamp_outbound
+from codex_runtime._sansio.projection import TELLING
 from codex_runtime._sansio.turn import TO_ALL
 
 if TYPE_CHECKING:
@@ -122,7 +125,7 @@ class Dispatch:
             self._next_seq += len(envelopes)
             counters.messages += len(envelopes)
             if self._projection is not None:
-                self._projection.fold(envelopes)
+                _fold(self._projection, received)
             # Of an over-long line only the head is kept, so there the bytes that were read say nothing.
             weight = sum([len(envelope.raw) for envelope in envelopes]) if received.too_long else self._unpublished
             self._unpublished = 0
@@ -167,6 +170,27 @@ class Dispatch:
             call(value)
         except Exception:  # noqa: BLE001  # a guest's fault stays the guest's
             self._counters.guest_errors += 1
+
+
+def _fold(projection: Projection, received: Received[Call]) -> None:
+    """Take a read into the state. Most reads hold no answer, and most answers tell nothing that is not told otherwise."""
+    if received.answered:
+        answers = [
+            (call.method, _plain(call.params), envelope)
+            for call, envelope in received.answered
+            if call.method in TELLING
+        ]
+        if answers:
+            projection.fold_with_answers(received.envelopes, answers)
+            return
+    projection.fold(received.envelopes)
+
+
+def _plain(params: object) -> JsonValue:
+    try:
+        return to_builtins(params)
+    except Exception:  # noqa: BLE001  # they could be sent, but their owner may have changed them since
+        return None
 
 
 def _enter(table: dict[str, tuple[T, ...]], key: str, value: T) -> Callable[[], None]:
