@@ -6,6 +6,7 @@ import json
 from types import MappingProxyType
 from typing import Any
 
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from codex_runtime._sansio.envelope import NO_STAMP, decode_lines
@@ -22,16 +23,19 @@ from codex_runtime._sansio.state import (
     TurnState,
 )
 
-__all__ = ["fold_onto", "folded", "histories", "messages", "states"]
+__all__ = ["fold_onto", "folded", "histories", "messages", "patient", "states"]
 
-texts = st.text(st.characters(codec=None), max_size=6)  # lone surrogates too
+# These are big values: a busy machine takes its time over some of them.
+patient = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+texts = st.text(st.characters(codec=None), max_size=3)  # lone surrogates too
 lines = st.binary(max_size=8) | st.sampled_from([b'{"params":{"item":{"text":"\xc3\xa4"}}}\n', b"\xff\n"])
 seqs = st.integers(-9, 9)
-notes = st.dictionaries(texts, lines, max_size=2).map(lambda told: Notes(MappingProxyType(told)) if told else Notes())
+notes = st.dictionaries(texts, lines, max_size=1).map(lambda told: Notes(MappingProxyType(told)) if told else Notes())
 
 
 def _by_id(values: st.SearchStrategy[Any], key: str = "id") -> st.SearchStrategy[Any]:
-    return st.lists(values, max_size=3).map(
+    return st.lists(values, max_size=2).map(
         lambda each: MappingProxyType({getattr(value, key): value for value in each})
     )
 

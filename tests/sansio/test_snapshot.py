@@ -7,12 +7,12 @@ import zlib
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from codex_runtime._sansio.snapshot import FORMAT, VERSION, Encoder, Unreadable, decode, encode
 from codex_runtime._sansio.state import ItemState, RuntimeState, ThreadState, TurnState
-from tests.sansio.states import fold_onto, folded, histories, states
+from tests.sansio.states import fold_onto, folded, histories, patient, states
 
 
 def one_thread(text: str = "", line: bytes | None = None) -> RuntimeState:
@@ -22,7 +22,7 @@ def one_thread(text: str = "", line: bytes | None = None) -> RuntimeState:
     return RuntimeState(threads={"t": ThreadState(id="t", turns={"u": turn})})
 
 
-@settings(max_examples=300)
+@patient
 @given(states)
 def test_a_state_comes_back_as_it_was(state: RuntimeState) -> None:
     """Every field of every value, whatever text and bytes are in it, and in its order."""
@@ -32,6 +32,7 @@ def test_a_state_comes_back_as_it_was(state: RuntimeState) -> None:
     assert [list(thread.turns) for thread in back.threads.values()] == [list(t.turns) for t in state.threads.values()]
 
 
+@patient
 @given(histories)
 def test_what_a_projection_came_to_comes_back(history: list[tuple[str, dict[str, object]]]) -> None:
     """The states that there really are."""
@@ -39,6 +40,7 @@ def test_what_a_projection_came_to_comes_back(history: list[tuple[str, dict[str,
     assert decode(encode(state)) == state
 
 
+@patient
 @given(st.lists(histories, min_size=2, max_size=4))
 def test_an_encoder_that_remembers_gives_the_same_bytes(parts: list[list[tuple[str, dict[str, object]]]]) -> None:
     """Turns that did not change are not encoded again, which nobody can see."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from codex_runtime._sansio.projection import Projection
 from codex_runtime._sansio.state import NO_NOTES, Connection, RuntimeState, StateLimits, ThreadState, TurnState
-from tests.sansio.states import fold_onto, folded, histories, states
+from tests.sansio.states import fold_onto, folded, histories, patient, states
 
 replace = msgspec.structs.replace
 
@@ -60,7 +60,7 @@ def expected(state: RuntimeState) -> RuntimeState:
     )
 
 
-@settings(max_examples=300)
+@patient
 @given(histories)
 def test_what_had_ended_comes_back_as_it_was_and_the_rest_is_lost(history: list[tuple[str, Any]]) -> None:
     """Against a model that says it field by field."""
@@ -68,6 +68,7 @@ def test_what_had_ended_comes_back_as_it_was_and_the_rest_is_lost(history: list[
     assert restored(state).snapshot() == expected(state)
 
 
+@patient
 @given(histories, histories)
 def test_nothing_that_comes_later_is_taken_for_old(before: list[tuple[str, Any]], after: list[tuple[str, Any]]) -> None:
     """Numbers begin at 0 again, and each part that is touched then has a higher one than all that came back."""
@@ -90,6 +91,7 @@ def _numbers(state: RuntimeState) -> list[int]:
     return [each.last_seq for each in (*threads, *turns, *items)]
 
 
+@patient
 @given(histories)
 def test_to_come_back_twice_is_to_come_back_once(history: list[tuple[str, Any]]) -> None:
     """A program in which nothing happened leaves the state to the next as it found it."""
@@ -97,6 +99,7 @@ def test_to_come_back_twice_is_to_come_back_once(history: list[tuple[str, Any]])
     assert restored(once).snapshot() == once
 
 
+@patient
 @given(states)
 def test_no_state_makes_it_raise(state: RuntimeState) -> None:
     """Also one that no projection came to: what has no usable id stays out."""
@@ -105,7 +108,7 @@ def test_no_state_makes_it_raise(state: RuntimeState) -> None:
     projection.end_generation()
 
 
-@settings(max_examples=200)
+@patient
 @given(histories, st.integers(1, 3), st.integers(1, 2))
 def test_smaller_limits_hold_at_once(history: list[tuple[str, Any]], threads: int, turns: int) -> None:
     """Who was touched last stays, and what goes is counted with what went before."""
