@@ -58,8 +58,8 @@ class Encoder:
         """Return a state as bytes."""
         body = msgspec.json.encode(_packed(state, self._turn))
         self._before, self._now = self._now, {}
-        head = _Head(format=FORMAT, version=VERSION, codex=CODEX, checksum=zlib.crc32(body), state=Raw(body))
-        return msgspec.json.encode(head) + b"\n"
+        head = msgspec.json.encode({"format": FORMAT, "version": VERSION, "codex": CODEX, "checksum": zlib.crc32(body)})
+        return b"".join((head[:-1], b',"state":', body, b"}\n"))  # copied once: it may be many megabytes
 
     def _turn(self, turn: TurnState) -> Raw:
         # A turn that is remembered is held, so its number cannot be another's by now.

@@ -86,7 +86,7 @@ class Keeper:
 
     def hurry(self) -> None:
         """Save now, not only when the interval is over: something ended that nobody would like to lose."""
-        if self._clock.monotonic() >= self._rests_until:
+        if self._is_closing or self._clock.monotonic() >= self._rests_until:
             self._wake.set()
         elif self._later is None:
             self._later = self._clock.call_at(self._rests_until, self._wake.set)
