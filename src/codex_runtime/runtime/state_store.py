@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from glob import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
@@ -113,6 +112,8 @@ class JsonStateStore(StateStore):
 
     def open(self) -> bytes | None:
         """Lock the file and read it."""
+        from glob import escape  # for those who have a store
+
         self._lock.acquire(os.fspath(self.path))
         try:
             # What a program left that was killed in mid-save. Nobody else can be writing now.
