@@ -174,13 +174,9 @@ class Dispatch:
 
 def _fold(projection: Projection, received: Received[Call]) -> None:
     """Take a read into the state. Most reads hold no answer, and most answers tell nothing that is not told otherwise."""
-    if received.answered:
-        answers = [
-            (call.method, _plain(call.params), envelope)
-            for call, envelope in received.answered
-            if call.method in TELLING
-        ]
-        if answers:
+    for call, _ in received.answered:
+        if call.method in TELLING:
+            answers = [(c.method, _plain(c.params), e) for c, e in received.answered if c.method in TELLING]
             projection.fold_with_answers(received.envelopes, answers)
             return
     projection.fold(received.envelopes)
