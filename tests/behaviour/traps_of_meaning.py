@@ -95,7 +95,7 @@ TRAPS_OF_MEANING = (
         tests=(
             "tests/sansio/test_projection.py::test_every_kind_of_item_starts_and_completes",
             "tests/sansio/test_projection.py::test_the_end_of_a_command_corrects_its_output",
-            "tests/sansio/test_state_nodes.py::test_a_completed_item_tells_its_content_by_kind",
+            "tests/sansio/test_state_messages.py::test_a_completed_item_tells_its_content_by_kind",
         ),
     ),
     Requirement(

@@ -12,10 +12,10 @@ from codex_runtime._sansio.envelope import Envelope, Stamp, decode_lines
 from codex_runtime.client import Client, TurnResult
 from codex_runtime.errors import TurnLostError
 from codex_runtime.journal import Journal, JournalSink, Replayer, replay
-from codex_runtime.runtime import Damage, Gap, JsonlSink, RuntimeState, read_jsonl
+from codex_runtime.runtime import Damage, Gap, JsonlSink, Runtime, RuntimeState, read_jsonl
 from codex_runtime.testing import Command, Die, FakeAppServer, ManualClock, Script
 from codex_runtime.testing._reply import Say
-from tests.runtime.rig import config
+from tests.runtime.rig import Wire, config, task, until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -69,6 +69,22 @@ async def test_a_replay_gives_the_results_and_the_state_of_then(tmp_path: Path) 
         assert threads(outcome.state) == threads(state)
         assert (outcome.missing, outcome.damaged, outcome.runs) == (0, 0, 1)
         assert outcome.messages == len(list(read_jsonl(tmp_path / "log")))
+
+
+async def test_what_only_answers_told_is_in_the_replay_too(tmp_path: Path) -> None:
+    """The log holds the questions, so it knows what they answer; another server's answers are not taken for them."""
+    wire = Wire()
+    sinks = (JournalSink(Journal(tmp_path / "j")), JsonlSink(tmp_path / "log"))
+    async with Runtime(config(wire, sinks=sinks)) as runtime:
+        async with task(runtime.request("thread/queue/list", {"threadId": "t"})) as request:
+            await until(lambda: wire.ids("thread/queue/list"))
+            (number,) = wire.ids("thread/queue/list")
+            wire.say({"id": number, "result": {"data": [{"id": "a"}], "nextCursor": None}})
+            await request
+        wire.say({"id": number, "result": {"data": [], "nextCursor": None}})
+        assert runtime.state.threads["t"].queue == [{"id": "a"}]
+    for outcome in both(tmp_path):
+        assert outcome.state.threads["t"].queue == [{"id": "a"}]
 
 
 async def test_a_turn_whose_server_died_is_lost_in_the_replay_too(tmp_path: Path) -> None:

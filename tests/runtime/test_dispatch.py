@@ -66,6 +66,28 @@ def note(n: int, thread: str = "t") -> dict[str, Any]:
 # -- order -------------------------------------------------------------------------------------------------------------
 
 
+async def test_an_answer_is_in_the_state_in_its_place_when_the_request_returns() -> None:
+    """Before what came after it in the same read, after what came before; whatever became of the parameters since."""
+    wire = Wire()
+    async with running(wire) as runtime:
+
+        async def listed(*after: dict[str, Any], spoil: bool = False) -> object:
+            params: dict[str, Any] = {"threadId": "t"}
+            async with task(runtime.request("thread/queue/list", params)) as request:
+                await until(lambda: wire.ids("thread/queue/list"))
+                params.update({"x": object()} if spoil else {})
+                answer = {"id": wire.ids("thread/queue/list")[-1], "result": {"data": ["a"], "nextCursor": None}}
+                wire.sent.clear()
+                wire.say({"method": "thread/queue/changed", "params": {"threadId": "t"}}, answer, *after)
+                await request
+            return runtime.state.threads["t"].queue
+
+        assert await listed() == ["a"]
+        assert await listed(note(1)) == ["a"]
+        assert await listed({"method": "thread/queue/changed", "params": {"threadId": "t"}}) is None
+        assert await listed(spoil=True) is None
+
+
 async def test_all_subscribers_see_the_wire_order_without_holes() -> None:
     """G1, I3: one numbering, the same for all."""
     fake = FakeAppServer("one two three four", chunk=17)

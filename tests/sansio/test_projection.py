@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from codex_runtime._sansio.envelope import NO_STAMP, Envelope, decode_lines
 from codex_runtime._sansio.projection import Connection, Projection, RuntimeState, StateLimits
 from codex_runtime._sansio.state import ItemState, ThreadState, TurnState
-from codex_runtime._sansio.state_nodes import byte_size
+from codex_runtime._sansio.state_text import byte_size
 
 THREAD, TURN, ITEM = "01a20439-970b", "01a20439-972d", "msg_1"
 KINDS = [

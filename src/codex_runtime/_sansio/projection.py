@@ -12,25 +12,21 @@ a snapshot rebuilds what was dropped, shares the rest, and ends the run, so that
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import ClassVar, Final, Protocol
 
 from codex_runtime._sansio.envelope import Envelope, JsonValue, params_of
 from codex_runtime._sansio.state import NOTHING, Connection, PendingRequest, RuntimeState, StateLimits
-from codex_runtime._sansio.state_nodes import (
-    ItemNode,
-    Text,
-    ThreadNode,
-    TurnNode,
-    byte_size,
-    cut,
-    error_of,
-    turn_report,
-)
+from codex_runtime._sansio.state_answers import ANSWERS, answer, as_line
+from codex_runtime._sansio.state_facts import AGENT_KINDS, FACTS, adopt, short
+from codex_runtime._sansio.state_messages import error_of, turn_report
+from codex_runtime._sansio.state_nodes import Book, ItemNode, ThreadNode, TurnNode
+from codex_runtime._sansio.state_restore import restore
+from codex_runtime._sansio.state_text import Text, byte_size
 from codex_runtime._sansio.state_tree import StateTree
 
-__all__ = ["Connection", "Projection", "RuntimeState", "StateLimits"]
+__all__ = ["TELLING", "Connection", "Projection", "RuntimeState", "StateLimits"]
 
 # Which deltas are kept: the kind of their item, and whether they are its output (else its text).
 DELTAS: Final[dict[str | None, tuple[str, bool]]] = {
@@ -41,8 +37,9 @@ DELTAS: Final[dict[str | None, tuple[str, bool]]] = {
     "item/commandExecution/outputDelta": ("commandExecution", True),
     "item/fileChange/outputDelta": ("fileChange", True),
 }
-LONGEST_NAME = 4096  # bytes of a name, model, path, kind or status; only a broken server has more
-MOST_FLAGS = 16  # active flags of a thread; the schema knows two
+RATE_LIMITS = "account/rateLimits/read"
+TELLING = frozenset({*ANSWERS, RATE_LIMITS})  # requests whose answers are folded as well
+OF_THE_SERVER = "remoteControl/status/changed"  # what is true of one app server only, of all that is told
 
 
 class _Run:
@@ -66,15 +63,21 @@ class _Road(Protocol):
 
 
 class Projection:
-    """The state of a runtime, folded from its messages, within ``limits``."""
+    """The state of a runtime, folded from its messages, within ``limits``.
+
+    ``on_turn_end`` is called in the fold, whenever a turn has ended; it may only take note.
+    """
 
     def __init__(self, limits: StateLimits | None = None) -> None:
         self._limits = limits or StateLimits()
-        self._tree = StateTree(self._limits)
+        self._tree = StateTree(self._limits, self._turn_ended)
+        self.on_turn_end: Callable[[], object] | None = None
         self._connection = Connection()
         self._pending: dict[str, PendingRequest] = {}
         self._frozen_pending: Mapping[str, PendingRequest] | None = NOTHING  # none: to be made for the next snapshot
         self._rate_limits: bytes | None = None
+        self._mcp_servers = Book()
+        self._told = Book()
         self._no_run = _Run(Envelope(), ItemNode("", TurnNode("", ThreadNode("")), self._limits), Text(1))
         self._no_run.method = object()  # equal to nothing that a server can write
         self._run = self._no_run
@@ -120,6 +123,22 @@ class Projection:
             self._book(run, latest.seq)
         self._run = self._no_run if self._tree.shed() else run
 
+    def fold_with_answers(self, envelopes: list[Envelope], answers: list[tuple[str, JsonValue, Envelope]]) -> None:
+        """As :meth:`fold`, for a read with answers that tell something: ``TELLING`` names the methods.
+
+        Each of them, in order, comes with the method and the parameters of our request.
+        """
+        done, first = 0, envelopes[0].seq if envelopes else 0
+        for method, asked, envelope in answers:
+            upto = envelope.seq - first
+            self.fold(envelopes[done:upto])
+            self._run = self._no_run
+            if method == RATE_LIMITS and not envelope.refused:
+                self._rate_limits, self._frozen = _bounded(as_line(envelope), self._limits.text_bytes), None
+            answer(self._tree, method, asked, envelope)
+            done = upto
+        self.fold(envelopes[done:])
+
     def set_connection(self, connection: Connection) -> None:
         """Note where the runtime stands with its app server."""
         if connection != self._connection:
@@ -156,13 +175,27 @@ class Projection:
             self._pending_changed()
 
     def end_generation(self) -> None:
-        """The app server went away: turns that ran are lost, their items closed, no request waits any more."""
+        """The app server went away, and with it all that only lived there.
+
+        Turns that ran are lost, their items closed, no thread is known to be loaded, no request waits any more.
+        """
         self._run = self._no_run
         for thread in self._tree.threads.values():
-            self._tree.lose_turns(thread)
+            self._tree.unload(thread, None)
+        if self._mcp_servers.lines or OF_THE_SERVER in self._told.lines:
+            self._mcp_servers, self._frozen = Book(), None
+            self._tree.note(self._told, OF_THE_SERVER, None)
         if self._pending:
             self._pending.clear()
             self._pending_changed()
+
+    def restore(self, state: RuntimeState) -> None:
+        """Begin with what an earlier program knew, before anything else is told. Of its server nothing is left."""
+        self._run, self._frozen = self._no_run, None
+        restore(self._tree, state)
+        self._rate_limits = state.rate_limits_line
+        for name, line in state.told.lines.items():
+            self._tree.note(self._told, name, None if name == OF_THE_SERVER else line)
 
     # -- what is known ---------------------------------------------------------------------------------------------
 
@@ -178,6 +211,8 @@ class Projection:
                 pending=self._frozen_pending,
                 evicted=self._tree.evicted,
                 rate_limits_line=self._rate_limits,
+                mcp_servers=self._mcp_servers.freeze(),
+                told=self._told.freeze(),
             )
         return self._frozen
 
@@ -196,6 +231,8 @@ class Projection:
         if (item := self._item(envelope)) is not None:
             before, item.started = item.started, self._kept(envelope, self._limits.line_bytes)
             self._tree.weigh(item, len(item.started or b"") - len(before or b""))
+            if item.kind in AGENT_KINDS:
+                adopt(self._tree, item, envelope)
 
     def _on_item_completed(self, envelope: Envelope) -> None:
         if (item := self._item(envelope)) is None:
@@ -203,6 +240,8 @@ class Projection:
         item.turn.open_items.pop(item.id, None)
         item.complete(envelope.raw, keep=len(envelope.raw) <= self._limits.line_bytes)
         self._tree.weigh(item, item.size() - item.weight)
+        if item.kind in AGENT_KINDS:
+            adopt(self._tree, item, envelope)
 
     def _on_summary_part(self, envelope: Envelope) -> None:
         """Part the parts of a reasoning summary by an empty line."""
@@ -216,13 +255,27 @@ class Projection:
                 item.kind = "mcpToolCall"
             self._add(envelope, item, item.output, message + "\n")
 
+    def _on_written(self, envelope: Envelope) -> None:
+        """Take what was written to a command, and what a file change will be, while either is under way."""
+        item = self._item(envelope)
+        if item is None or item.status == "completed":
+            return
+        if envelope.method == "item/fileChange/patchUpdated":
+            item.patch = self._kept(envelope, self._limits.line_bytes)
+        elif isinstance(written := params_of(envelope).get("stdin"), str):
+            text = item.stdin = item.stdin or Text(self._limits.text_bytes)
+            before = max(text.room, 0)
+            text.add(written)
+            text.book(before)
+        self._tree.weigh(item, item.size() - item.weight)
+
     def _item(self, envelope: Envelope) -> ItemNode | None:
         """Find or make the item that a message names, or holds, and touch it."""
         shallow = envelope.shallow
         ref = shallow.item
         item = self._tree.item(shallow.thread_id, shallow.turn_id, ref.id if ref else shallow.item_id, envelope.seq)
         if item is not None and ref is not None:
-            item.kind = _short(ref.type) or item.kind
+            item.kind = short(ref.type) or item.kind
         return item
 
     def _add(self, envelope: Envelope, item: ItemNode, text: Text, more: str) -> _Run:
@@ -249,15 +302,18 @@ class Projection:
         if (turn := self._tree.turn(envelope.shallow.thread_id, turn_id, envelope.seq)) is not None:
             self._tree.begin_turn(turn)
             turn.started_at = report.started_at
+            turn.root = short(report.root_turn_id) or turn.root
 
     def _on_turn_completed(self, envelope: Envelope) -> None:
         report = turn_report(envelope)
         if (turn := self._tree.turn(envelope.shallow.thread_id, report.id, envelope.seq)) is not None:
-            status = _short(report.status) or "completed"
+            status = short(report.status) or "completed"
             self._tree.end_turn(turn, status if status != "inProgress" else "completed")
             self._set_error(turn, bytes(report.error))
             turn.started_at = report.started_at if report.started_at is not None else turn.started_at
             turn.completed_at = report.completed_at
+            turn.duration = None if report.duration_ms is None else report.duration_ms / 1000
+            turn.root = short(report.root_turn_id) or turn.root
 
     def _on_error(self, envelope: Envelope) -> None:
         shallow = envelope.shallow
@@ -267,70 +323,33 @@ class Projection:
     def _set_error(self, turn: TurnNode, error: bytes) -> None:
         turn.error = error if error != b"null" and len(error) <= self._limits.text_bytes else None
 
-    # -- threads ---------------------------------------------------------------------------------------------------
+    # -- all else --------------------------------------------------------------------------------------------------
 
-    def _on_thread_started(self, envelope: Envelope) -> None:
-        ref = envelope.shallow.thread
-        told = params_of(envelope).get("thread")
-        if ref is not None and isinstance(told, dict) and (thread := self._tree.thread(ref.id, envelope.seq)):
-            thread.name = _short(told.get("name")) or thread.name
-            _set_place(thread, told)
-            _set_status(thread, told.get("status"))
+    def _on_fact(self, envelope: Envelope) -> None:
+        FACTS[envelope.method](self._tree, envelope)
 
-    def _on_thread(self, envelope: Envelope) -> None:
-        """Take what is told of a thread as a whole, and is short or wanted in plain form."""
-        if (thread := self._tree.thread(envelope.shallow.thread_id, envelope.seq)) is None:
-            return
-        params = params_of(envelope)
-        match envelope.method:
-            case "thread/status/changed":
-                _set_status(thread, params.get("status"))
-            case "thread/settings/updated":
-                _set_place(thread, params.get("threadSettings"))
-            case "thread/name/updated":
-                thread.name = _short(params.get("threadName"))
-            case _:
-                diff = params.get("diff")
-                thread.diff = cut(diff, self._limits.text_bytes) if isinstance(diff, str) else None
+    def _on_mcp_server(self, envelope: Envelope) -> None:
+        """Take how an MCP server is, which belongs to a thread or to none."""
+        thread_id, name = envelope.shallow.thread_id, params_of(envelope).get("name")
+        if thread_id is None:
+            self._tree.note(self._mcp_servers, name, envelope.raw)
+            self._frozen = None
+        elif (thread := self._tree.thread(thread_id, envelope.seq)) is not None:
+            self._tree.note(thread.mcp_servers, name, envelope.raw)
 
-    def _on_thread_line(self, envelope: Envelope) -> None:
-        """Take what is told of a thread as a document, of which the last is kept."""
-        if (thread := self._tree.thread(envelope.shallow.thread_id, envelope.seq)) is None:
-            return
-        line = self._kept(envelope, self._limits.text_bytes)
-        match envelope.method:
-            case "thread/tokenUsage/updated":
-                thread.usage = line
-            case "turn/plan/updated":
-                thread.plan = line
-            case "thread/goal/updated":
-                thread.goal = line
-            case _:
-                thread.goal = None
-
-    def _on_thread_left(self, envelope: Envelope) -> None:
-        """Take that a thread was put away, brought back, cut or deleted. One that is not known stays so."""
-        known = self._tree.threads.get(envelope.shallow.thread_id or "")
-        if known is None or (thread := self._tree.thread(known.id, envelope.seq)) is None:
-            return
-        match envelope.method:
-            case "thread/closed":
-                thread.status, thread.flags = "notLoaded", ()
-                self._tree.lose_turns(thread)
-            case "thread/archived" | "thread/unarchived":
-                thread.archived = envelope.method == "thread/archived"
-            case "thread/reverted":
-                # From which turn on is not told, so none of the ended ones can be vouched for.
-                for turn in [turn for turn in thread.turns.values() if not turn.is_open]:
-                    self._tree.drop_turn(turn)
-            case _:
-                self._tree.drop_thread(thread)
+    def _on_told(self, envelope: Envelope) -> None:
+        self._tree.note(self._told, envelope.method, envelope.raw)
+        self._frozen = None
 
     def _on_rate_limits(self, envelope: Envelope) -> None:
         self._rate_limits, self._frozen = self._kept(envelope, self._limits.text_bytes), None
 
     def _kept(self, envelope: Envelope, limit: int) -> bytes | None:
-        return envelope.raw if len(envelope.raw) <= limit else None
+        return _bounded(envelope.raw, limit)
+
+    def _turn_ended(self) -> None:
+        if self.on_turn_end is not None:
+            self.on_turn_end()
 
     def _pending_changed(self) -> None:
         self._frozen_pending = self._frozen = None
@@ -344,36 +363,15 @@ class Projection:
         "turn/started": _on_turn_started,
         "turn/completed": _on_turn_completed,
         "error": _on_error,
-        "thread/started": _on_thread_started,
-        "thread/status/changed": _on_thread,
-        "thread/settings/updated": _on_thread,
-        "thread/name/updated": _on_thread,
-        "turn/diff/updated": _on_thread,
-        "turn/plan/updated": _on_thread_line,
-        "thread/tokenUsage/updated": _on_thread_line,
-        "thread/goal/updated": _on_thread_line,
-        "thread/goal/cleared": _on_thread_line,
-        "thread/closed": _on_thread_left,
-        "thread/archived": _on_thread_left,
-        "thread/unarchived": _on_thread_left,
-        "thread/reverted": _on_thread_left,
-        "thread/deleted": _on_thread_left,
+        "item/commandExecution/terminalInteraction": _on_written,
+        "item/fileChange/patchUpdated": _on_written,
+        **dict.fromkeys(FACTS, _on_fact),
+        "mcpServer/startupStatus/updated": _on_mcp_server,
+        "account/updated": _on_told,
+        OF_THE_SERVER: _on_told,
         "account/rateLimits/updated": _on_rate_limits,
     }
 
 
-def _set_status(thread: ThreadNode, status: JsonValue) -> None:
-    if isinstance(status, dict) and (kind := _short(status.get("type"))) is not None:
-        flags = status.get("activeFlags")
-        thread.status = kind
-        thread.flags = tuple(filter(None, map(_short, flags[:MOST_FLAGS]))) if isinstance(flags, list) else ()
-
-
-def _set_place(thread: ThreadNode, told: JsonValue) -> None:
-    if isinstance(told, dict):
-        thread.model = _short(told.get("model")) or thread.model
-        thread.cwd = _short(told.get("cwd")) or thread.cwd
-
-
-def _short(value: JsonValue) -> str | None:
-    return cut(value, LONGEST_NAME) if isinstance(value, str) else None
+def _bounded(line: bytes, limit: int) -> bytes | None:
+    return line if len(line) <= limit else None

@@ -1,7 +1,7 @@
-"""The working copy of the state: the mutable nodes behind a snapshot, and what is read out of rarer messages.
+"""The working copy of the state: the mutable nodes behind a snapshot.
 
 A node holds the value that the last snapshot saw of it (``frozen``); whoever changes a node drops that value and its
-parents'. Text is held in pieces and joined when somebody looks. The rules of what changes when are the projection's;
+parents'. The rules of what changes when are the projection's;
 this file never decides.
 """
 
@@ -10,87 +10,72 @@ from __future__ import annotations
 from collections import OrderedDict
 from types import MappingProxyType
 
-import msgspec
-from msgspec import Raw, Struct, field
+from codex_runtime._sansio.state import NO_NOTES, ItemState, ItemStatus, Notes, StateLimits, ThreadState, TurnState
+from codex_runtime._sansio.state_messages import CONTENT_KINDS, item_content
+from codex_runtime._sansio.state_text import Text
 
-from codex_runtime._sansio.envelope import DECODE_ERRORS, Envelope, params_of
-from codex_runtime._sansio.state import ItemState, ItemStatus, StateLimits, ThreadState, TurnState
+__all__ = ["THREAD_BOOKS", "THREAD_LINES", "THREAD_WORDS", "Book", "ItemNode", "ThreadNode", "TurnNode"]
 
-__all__ = [
-    "ItemNode",
-    "Text",
-    "ThreadNode",
-    "TurnNode",
-    "TurnReport",
-    "byte_size",
-    "cut",
-    "error_of",
-    "item_content",
-    "turn_report",
-]
+# What a thread node and its value have under the same name: as it is, as a line, and as notes.
+THREAD_WORDS = (
+    "name",
+    "status",
+    "active_flags",
+    "archived",
+    "model",
+    "cwd",
+    "parent",
+    "forked_from",
+    "nickname",
+    "role",
+    "agent_path",
+    "project",
+    "environments",
+    "diff",
+    "last_seq",
+    "queue_seq",
+)
+THREAD_LINES = (
+    "details",
+    "settings",
+    "plan",
+    "usage",
+    "goal",
+    "queue",
+    "read_state",
+    "prediction",
+    "realtime",
+)
+THREAD_BOOKS = ("mcp_servers", "attachments", "hooks")
 
-CONTENT_KINDS = frozenset({"agentMessage", "plan", "commandExecution", "reasoning"})  # whose end tells their content
-LOOSE = 512  # So many loose pieces are joined into one: a piece costs 50 bytes, the delta in it often five.
 
+class Book:
+    """The notes of one sort that may still change, and how many bytes they hold."""
 
-class Text:
-    """Text that grows up to a number of bytes.
+    __slots__ = ("_frozen", "lines", "weight")
 
-    ``room`` is how many it still takes, or -1 when it takes no more. ``parts`` is the same list for life, so that a
-    loop may keep its ``append``; who appends there lowers ``room`` itself.
-    """
+    def __init__(self) -> None:
+        self.lines: dict[str, bytes] = {}
+        self.weight = 0
+        self._frozen: Notes | None = NO_NOTES
 
-    __slots__ = ("_joined", "_limit", "held", "parts", "room", "truncated")
+    def put(self, name: str, line: bytes | None, most: int) -> bool:
+        """Note what was told last; ``None`` takes a note out. Returns whether the oldest one had to go for it."""
+        before = self.lines.pop(name, b"") if line is None else self.lines.get(name, b"")
+        if line is not None:
+            self.lines[name] = line
+        self.weight += len(line or b"") - len(before)
+        self._frozen = None
+        if len(self.lines) <= most:
+            return False
+        self.weight -= len(self.lines.pop(next(iter(self.lines))))
+        return True
 
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._joined = 0
-        self.parts: list[str] = []
-        self.room = limit
-        self.held = 0
-        self.truncated = False
-
-    def add(self, more: str) -> None:
-        """Append as much as fits."""
-        if self.room < 0 or not more:
-            return
-        size = byte_size(more)
-        if size <= self.room:
-            self.room -= size
-            self.parts.append(more)
-        else:
-            self.parts.append(cut(more, self.room))
-            self.room = -1
-            self.truncated = True
-
-    def book(self, before: int) -> int:
-        """Return how many bytes came in since ``room`` was ``before``, and count them as held."""
-        added = before - max(self.room, 0)
-        self.held += added
-        if len(self.parts) - self._joined > LOOSE:
-            self.parts[self._joined :] = ["".join(self.parts[self._joined :])]
-            self._joined += 1
-        return added
-
-    def end(self) -> None:
-        """Take no more."""
-        self.room = -1
-
-    def replace(self, told: str | None) -> None:
-        """Take ``told`` for all that came, if there is any."""
-        if told:
-            kept = cut(told, self._limit)
-            self.parts[:] = [kept]
-            self._joined = 1
-            self.held = byte_size(kept)
-            self.truncated = len(kept) < len(told)
-
-    def value(self) -> str:
-        """Return all of it."""
-        if len(self.parts) > 1:
-            self.parts[:] = ["".join(self.parts)]
-            self._joined = 1
-        return self.parts[0] if self.parts else ""
+    def freeze(self) -> Notes:
+        """Return the value, the same one until a note changes."""
+        if self._frozen is None:
+            self._frozen = Notes(MappingProxyType(dict(self.lines))) if self.lines else NO_NOTES
+        return self._frozen
 
 
 class ItemNode:
@@ -107,8 +92,10 @@ class ItemNode:
         "kind",
         "last_seq",
         "output",
+        "patch",
         "started",
         "status",
+        "stdin",
         "text",
         "turn",
         "unread",
@@ -122,6 +109,8 @@ class ItemNode:
         self.status: ItemStatus = "closed"
         self.text = Text(limits.text_bytes)
         self.output = Text(limits.output_bytes)
+        self.stdin: Text | None = None  # few items have any
+        self.patch: bytes | None = None
         self.started: bytes | None = None
         self.completed: bytes | None = None
         self.last_seq = 0
@@ -134,6 +123,7 @@ class ItemNode:
         self.status = "completed"
         self.text.end()
         self.output.end()
+        self.patch = None
         self.completed = line if keep else None
         self.unread = keep
         if not keep:
@@ -142,8 +132,15 @@ class ItemNode:
     def size(self) -> int:
         """Return how many bytes it holds, or will hold at most when what is unread has been read."""
         completed = len(self.completed or b"")
-        held = len(self.started or b"") + completed + self.text.held + self.output.held
+        held = len(self.started or b"") + completed + self.text.held + self.output.held + len(self.patch or b"")
+        if self.stdin is not None:
+            held += self.stdin.held
         return held + completed if self.unread and self.kind in CONTENT_KINDS else held
+
+    @property
+    def truncated(self) -> bool:
+        """True when something of it was cut at its limit."""
+        return self.text.truncated or self.output.truncated or (self.stdin is not None and self.stdin.truncated)
 
     def _read(self, line: bytes) -> None:
         # The server loses pieces of a command's output on the way; what it says at the end is the truth.
@@ -163,10 +160,12 @@ class ItemNode:
                 status=self.status,
                 text=self.text.value(),
                 output=self.output.value(),
-                truncated=self.text.truncated or self.output.truncated,
+                stdin=self.stdin.value() if self.stdin is not None else "",
+                truncated=self.truncated,
                 last_seq=self.last_seq,
                 started_line=self.started,
                 completed_line=self.completed,
+                patch_line=self.patch,
             )
         return self.frozen
 
@@ -176,15 +175,20 @@ class TurnNode:
 
     __slots__ = (
         "completed_at",
+        "duration",
         "error",
         "frozen",
+        "hooks",
         "id",
         "items",
         "last_seq",
         "open_items",
+        "reviews",
+        "root",
         "started_at",
         "status",
         "thread",
+        "told",
         "weight",
     )
 
@@ -197,6 +201,11 @@ class TurnNode:
         self.error: bytes | None = None
         self.started_at: float | None = None
         self.completed_at: float | None = None
+        self.duration: float | None = None
+        self.root: str | None = None
+        self.hooks = Book()
+        self.reviews = Book()
+        self.told = Book()
         self.last_seq = 0
         self.weight = 0
         self.frozen: TurnState | None = None
@@ -215,8 +224,13 @@ class TurnNode:
                 items=MappingProxyType({key: item.frozen or item.freeze() for key, item in self.items.items()}),
                 started_at=self.started_at,
                 completed_at=self.completed_at,
+                duration=self.duration,
+                root=self.root,
                 last_seq=self.last_seq,
                 error_json=self.error,
+                hooks=self.hooks.freeze(),
+                reviews=self.reviews.freeze(),
+                told=self.told.freeze(),
             )
         return self.frozen
 
@@ -226,18 +240,35 @@ class ThreadNode:
 
     __slots__ = (
         "active",
+        "active_flags",
+        "agent_path",
         "archived",
+        "attachments",
         "cwd",
+        "details",
         "diff",
-        "flags",
+        "environments",
+        "forked_from",
         "frozen",
         "goal",
+        "hooks",
         "id",
         "last_seq",
+        "mcp_servers",
         "model",
         "name",
+        "nickname",
         "open",
+        "parent",
         "plan",
+        "prediction",
+        "project",
+        "queue",
+        "queue_seq",
+        "read_state",
+        "realtime",
+        "role",
+        "settings",
         "status",
         "turns",
         "usage",
@@ -250,14 +281,31 @@ class ThreadNode:
         self.active: TurnNode | None = None
         self.name: str | None = None
         self.status: str | None = None
-        self.flags: tuple[str, ...] = ()
+        self.active_flags: tuple[str, ...] = ()
         self.archived = False
         self.model: str | None = None
         self.cwd: str | None = None
+        self.parent: str | None = None
+        self.forked_from: str | None = None
+        self.nickname: str | None = None
+        self.role: str | None = None
+        self.agent_path: str | None = None
+        self.project: str | None = None
+        self.environments: tuple[str, ...] = ()
         self.diff: str | None = None
+        self.details: bytes | None = None
+        self.settings: bytes | None = None
         self.plan: bytes | None = None
         self.usage: bytes | None = None
         self.goal: bytes | None = None
+        self.queue: bytes | None = None
+        self.queue_seq: int | None = None
+        self.read_state: bytes | None = None
+        self.prediction: bytes | None = None
+        self.realtime: bytes | None = None
+        self.mcp_servers = Book()
+        self.attachments = Book()
+        self.hooks = Book()
         self.last_seq = 0
         self.frozen: ThreadState | None = None
 
@@ -267,118 +315,9 @@ class ThreadNode:
             self.frozen = ThreadState(
                 id=self.id,
                 turns=MappingProxyType({key: turn.frozen or turn.freeze() for key, turn in self.turns.items()}),
-                name=self.name,
-                status=self.status,
-                active_flags=self.flags,
                 active_turn=self.active.id if self.active else None,
-                archived=self.archived,
-                model=self.model,
-                cwd=self.cwd,
-                diff=self.diff,
-                last_seq=self.last_seq,
-                plan_line=self.plan,
-                usage_line=self.usage,
-                goal_line=self.goal,
+                **{name: getattr(self, name) for name in THREAD_WORDS},
+                **{f"{name}_line": getattr(self, name) for name in THREAD_LINES},
+                **{name: getattr(self, name).freeze() for name in THREAD_BOOKS},
             )
         return self.frozen
-
-
-# -- text --------------------------------------------------------------------------------------------------------------
-
-
-def byte_size(text: str) -> int:
-    """Return the size of ``text`` in UTF-8. Lone surrogates, which JSON can carry, count as three bytes."""
-    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
-
-
-def cut(text: str, limit: int) -> str:
-    """Return ``text``, or as many whole characters from its start as fit into ``limit`` bytes."""
-    if byte_size(text) <= limit:
-        return text
-    data = text[:limit].encode("utf-8", "surrogatepass")
-    end = min(limit, len(data))
-    while 0 < end < len(data) and 0x80 <= data[end] < 0xC0:  # noqa: PLR2004  # in the middle of a character
-        end -= 1
-    return data[:end].decode("utf-8", "surrogatepass")
-
-
-# -- rarer messages ----------------------------------------------------------------------------------------------------
-
-
-class TurnReport(Struct, frozen=True, rename="camel"):
-    """What is used of the turn in ``turn/started`` and ``turn/completed``, without the items that it may repeat."""
-
-    id: str | None = None
-    root_turn_id: str | None = None
-    status: str | None = None
-    error: Raw = field(default_factory=lambda: Raw(b"null"))
-    started_at: float | None = None
-    completed_at: float | None = None
-
-
-class _TurnParams(Struct):
-    turn: TurnReport
-
-
-class _TurnLine(Struct):
-    params: _TurnParams
-
-
-class _Content(Struct, rename="camel"):
-    text: str | None = None
-    aggregated_output: str | None = None
-    summary: list[str] = []
-    content: list[str] = []
-
-
-class _ContentParams(Struct):
-    item: _Content
-
-
-class _ContentLine(Struct):
-    params: _ContentParams
-
-
-class _ErrorParams(Struct):
-    error: Raw = Raw(b"null")
-
-
-class _ErrorLine(Struct):
-    params: _ErrorParams
-
-
-_decode_error = msgspec.json.Decoder(_ErrorLine).decode
-_decode_turn = msgspec.json.Decoder(_TurnLine).decode
-_decode_content = msgspec.json.Decoder(_ContentLine).decode
-
-
-def turn_report(envelope: Envelope) -> TurnReport:
-    """Read the turn that a message is about. Where its details cannot be read, its id and status still count."""
-    try:
-        return _decode_turn(envelope.raw).params.turn
-    except DECODE_ERRORS:
-        turn = params_of(envelope).get("turn")
-        status = turn.get("status") if isinstance(turn, dict) else None
-        ref = envelope.shallow.turn
-        return TurnReport(id=ref.id if ref else None, status=status if isinstance(status, str) else None)
-
-
-def error_of(envelope: Envelope) -> bytes:
-    """Return the error that a message tells, as JSON text; ``null`` where there is none."""
-    try:
-        return bytes(_decode_error(envelope.raw).params.error)
-    except DECODE_ERRORS:
-        return b"null"
-
-
-def item_content(kind: str, line: bytes) -> tuple[str | None, str | None]:
-    """Return text and output as a completed item tells them; ``None`` for what it does not hold or cannot be read."""
-    if kind not in CONTENT_KINDS:
-        return None, None
-    try:
-        item = _decode_content(line).params.item
-    except DECODE_ERRORS:
-        return None, None
-    if kind == "reasoning":
-        return "\n\n".join(item.summary), "".join(item.content)
-    return item.text, item.aggregated_output

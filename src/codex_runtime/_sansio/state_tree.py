@@ -8,25 +8,27 @@ business.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import TypeGuard
 
 from codex_runtime._sansio.state import Evicted, StateLimits, ThreadState
-from codex_runtime._sansio.state_nodes import ItemNode, ThreadNode, TurnNode
+from codex_runtime._sansio.state_nodes import Book, ItemNode, ThreadNode, TurnNode
 
 __all__ = ["StateTree"]
 
+LONGEST_NOTE = 65_536  # bytes; real ones have a few hundred
 LONGEST_ID = 512  # Real ids have 36 to 60 characters. A key cannot be cut, so an absurd one is not taken.
 
 
 class StateTree:
-    """Threads, their turns, their items."""
+    """Threads, their turns, their items. ``on_turn_end`` is called whenever a turn has ended."""
 
-    def __init__(self, limits: StateLimits) -> None:
+    def __init__(self, limits: StateLimits, on_turn_end: Callable[[], object] | None = None) -> None:
         self.limits = limits
         self.threads: OrderedDict[str, ThreadNode] = OrderedDict()
-        self._evicted = [0, 0, 0, 0]  # threads, turns, items, refused
+        self._on_turn_end = on_turn_end
+        self._evicted = [0, 0, 0, 0, 0]  # threads, turns, items, refused, notes
         self.weight = 0
         self._idle: OrderedDict[str, ThreadNode] = OrderedDict()  # threads without a running turn, oldest touch first
         self._spare: OrderedDict[TurnNode, None] = OrderedDict()  # turns that are not the running one, oldest first
@@ -36,6 +38,10 @@ class StateTree:
     def evicted(self) -> Evicted:
         """What the limits cost so far."""
         return Evicted(*self._evicted)
+
+    @evicted.setter
+    def evicted(self, evicted: Evicted) -> None:
+        self._evicted = [evicted.threads, evicted.turns, evicted.items, evicted.refused, evicted.notes]
 
     @property
     def changed(self) -> bool:
@@ -106,6 +112,21 @@ class StateTree:
         item.turn.weight += added
         self.weight += added
 
+    def note(self, book: Book, name: object, line: bytes | None) -> int:
+        """Keep a note, or take it out; one that is too long is taken out. Returns how many bytes more the book holds."""
+        if not isinstance(name, str) or not _is_id(name):
+            return 0
+        before = book.weight
+        kept = line if line is not None and len(line) <= LONGEST_NOTE else None
+        self._evicted[4] += book.put(name, kept, self.limits.notes)
+        return book.weight - before
+
+    def note_of_turn(self, turn: TurnNode, book: Book, name: object, line: bytes) -> None:
+        """Keep a note of a turn, which weighs as much more."""
+        added = self.note(book, name, line)
+        turn.weight += added
+        self.weight += added
+
     # -- the life of a turn ----------------------------------------------------------------------------------------
 
     def begin_turn(self, turn: TurnNode) -> None:
@@ -135,11 +156,19 @@ class StateTree:
             thread.active = None
             self._idle[thread.id] = thread
             self._spare[turn] = None
+        if self._on_turn_end is not None:
+            self._on_turn_end()
 
-    def lose_turns(self, thread: ThreadNode) -> None:
-        """End every turn of a thread that is still open: nobody will tell how it went on."""
+    def unload(self, thread: ThreadNode, status: str | None) -> None:
+        """Take that no server has a thread open any more: its turns are lost, and so is what only lived there."""
         for turn in list(thread.open.values()):
             self.end_turn(turn, "lost")
+        if (thread.status, thread.active_flags, thread.environments, thread.realtime) != (status, (), (), None):
+            thread.status, thread.active_flags, thread.environments, thread.realtime = status, (), (), None
+            thread.frozen = self._frozen = None
+        if thread.mcp_servers.lines:
+            thread.mcp_servers = Book()
+            thread.frozen = self._frozen = None
 
     # -- forget ----------------------------------------------------------------------------------------------------
 

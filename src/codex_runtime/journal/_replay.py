@@ -11,8 +11,8 @@ from typing import TypeAlias
 
 from msgspec import UNSET, Struct
 
-from codex_runtime._sansio.envelope import Envelope
-from codex_runtime._sansio.projection import Projection, RuntimeState
+from codex_runtime._sansio.envelope import Envelope, JsonValue
+from codex_runtime._sansio.projection import TELLING, Projection, RuntimeState
 from codex_runtime._sansio.turn import TurnEvent, TurnReducer, TurnResult
 from codex_runtime.journal._entry import Entry
 from codex_runtime.runtime import Damage, Gap, StateLimits
@@ -56,6 +56,9 @@ class Replayer:
         self._projection = Projection(limits)
         self._turns: dict[tuple[str, str], TurnReducer] = {}
         self._running: dict[str, dict[str, TurnReducer]] = {}
+        self._asked: dict[
+            object, tuple[str, JsonValue]
+        ] = {}  # what the server still has to answer, if it tells something
         self._messages = self._missing = self._damaged = self._runs = 0
         self._place: tuple[int | None, int, int] | None = None  # run, generation, seq
 
@@ -88,8 +91,13 @@ class Replayer:
         events = self._moved_on(envelope, run)
         self._messages += 1
         if envelope.direction == "outbound":
+            if envelope.kind == "request" and envelope.method in TELLING:
+                self._asked[envelope.rpc_id] = envelope.method or "", envelope.params
             return events
-        self._projection.fold([envelope])
+        if envelope.method is None and (asked := self._asked.pop(envelope.rpc_id, None)) is not None:
+            self._projection.fold_with_answers([envelope], [(*asked, envelope)])
+        else:
+            self._projection.fold([envelope])
         thread_id = envelope.shallow.thread_id
         if envelope.method is None or envelope.rpc_id is not UNSET:
             return events
@@ -109,6 +117,7 @@ class Replayer:
         if before is None or not (is_other_run or before[1] != envelope.generation):
             return []
         self._projection.end_generation()
+        self._asked.clear()
         events: list[tuple[TurnReducer, TurnEvent]] = []
         for reducer in [reducer for running in self._running.values() for reducer in running.values()]:
             events += [(reducer, event) for event in reducer.end("lost")]

@@ -27,9 +27,11 @@ from codex_runtime.runtime.metrics import (
     Durations,
     Metrics,
     SinkMetrics,
+    StateStoreMetrics,
     SubscriptionMetrics,
 )
 from codex_runtime.runtime.sinks import Damage, EventSink, JsonlSink, read_jsonl
+from codex_runtime.runtime.state_store import JsonStateStore, MemoryStateStore, StateStore, read_state
 
 __all__ = [
     "BOUNDS",
@@ -48,10 +50,12 @@ __all__ = [
     "Fault",
     "Gap",
     "Graces",
+    "JsonStateStore",
     "JsonValue",
     "JsonlSink",
     "Kind",
     "Launcher",
+    "MemoryStateStore",
     "Metrics",
     "Outcome",
     "Overflow",
@@ -68,6 +72,8 @@ __all__ = [
     "SignedToken",
     "SinkMetrics",
     "StateLimits",
+    "StateStore",
+    "StateStoreMetrics",
     "Subscription",
     "SubscriptionMetrics",
     "ThreadListener",
@@ -76,4 +82,5 @@ __all__ = [
     "Transport",
     "WatchdogPolicy",
     "read_jsonl",
+    "read_state",
 ]

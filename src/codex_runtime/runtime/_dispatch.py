@@ -14,7 +14,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar, runtime_checkable
 
-from codex_runtime._sansio.envelope import Envelope, Stamp, stamp_outbound
+from msgspec import Raw, to_builtins
+
+from codex_runtime._sansio.envelope import Envelope, JsonValue, Stamp, loads, stamp_outbound
+from codex_runtime._sansio.projection import TELLING
 from codex_runtime._sansio.turn import TO_ALL
 
 if TYPE_CHECKING:
@@ -137,8 +140,8 @@ class Dispatch:
         if envelopes:
             self._next_seq += len(envelopes)
             counters.messages += len(envelopes)
-            if self._projection is not None and len(received.answered) < len(envelopes):  # a response tells no state
-                self._projection.fold(envelopes)
+            if self._projection is not None:
+                _fold(self._projection, received)
             # Of an over-long line only the head is kept, so there the bytes that were read say nothing.
             weight = sum([len(envelope.raw) for envelope in envelopes]) if received.too_long else self._unpublished
             self._unpublished = 0
@@ -184,6 +187,24 @@ class Dispatch:
             call(value)
         except Exception:  # noqa: BLE001  # a guest's fault stays the guest's
             self._counters.guest_errors += 1
+
+
+def _fold(projection: Projection, received: Received[Call]) -> None:
+    """Take a read into the state. Most reads hold no answer, and most answers tell nothing that is not told otherwise."""
+    for call, _ in received.answered:
+        if call.method in TELLING:
+            answers = [(c.method, _plain(c.params), e) for c, e in received.answered if c.method in TELLING]
+            projection.fold_with_answers(received.envelopes, answers)
+            return
+    if len(received.answered) < len(received.envelopes):
+        projection.fold(received.envelopes)
+
+
+def _plain(params: object) -> JsonValue:
+    try:
+        return loads(params) if isinstance(params, Raw) else to_builtins(params)
+    except Exception:  # noqa: BLE001  # they could be sent, but their owner may have changed them since
+        return None
 
 
 def _enter(table: dict[K, tuple[T, ...]], key: K, value: T) -> Callable[[], None]:

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from codex_runtime._sansio.restart import Exit
     from codex_runtime.runtime._calls import Call, Calls
     from codex_runtime.runtime._dispatch import Dispatch
+    from codex_runtime.runtime._keeper import Keeper
     from codex_runtime.runtime._pump import Pumps
     from codex_runtime.runtime._reattach import Reattachments
     from codex_runtime.runtime._server_requests import Desk
@@ -70,6 +71,7 @@ class Life:
         calls: Calls,
         reattachments: Reattachments,
         sinks: Pumps,
+        keeper: Keeper | None,
     ) -> None:
         self._config = config
         self._clock = clock
@@ -83,6 +85,7 @@ class Life:
         self._calls = calls
         self._reattachments = reattachments
         self._sinks = sinks
+        self._keeper = keeper
         self._held = False
         self._changed: asyncio.Event | None = None
         self._supervision: asyncio.Task[None] | None = None
@@ -278,6 +281,8 @@ class Life:
 
     async def _supervise(self, supervisor: Supervisor, started: asyncio.Future[None]) -> None:
         try:
+            if self._keeper is not None:
+                await self._keeper.open(self._config.start_deadline)
             await self._sinks.open()  # before the first message
         except CodexError as error:
             if not started.done():
@@ -323,6 +328,8 @@ class Life:
         self._deadlines.close()
         self._fanout.close()
         await self._sinks.aclose(self._config.sink_grace)
+        if self._keeper is not None:
+            await self._keeper.aclose(self._config.sink_grace)
         if self._dead is None:
             self._set_connection(Connection("closed", self.connection.generation, None))
 

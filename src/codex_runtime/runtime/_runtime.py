@@ -30,6 +30,7 @@ from codex_runtime.runtime.metrics import Counters, Metrics, frozen, listeners
 if TYPE_CHECKING:
     import msgspec
 
+    from codex_runtime.runtime._keeper import Keeper
     from codex_runtime.runtime.config import ServerRequestHandler
     from codex_runtime.runtime.metrics import SinkMetrics
 
@@ -53,6 +54,7 @@ class Runtime:
         self._counters = counters = Counters()
         self._deadlines = deadlines = Deadlines(clock)
         self._projection = Projection(config.state_limits) if config.state else None
+        self._keeper = self._make_keeper()
         self._fanout = Fanout(clock=clock, on_block=self._hold, patience=config.block_patience, sort=by_thread)
         self._dispatch = Dispatch(
             clock=clock,
@@ -99,6 +101,7 @@ class Runtime:
             calls=self._calls,
             reattachments=self._reattachments,
             sinks=self._sinks,
+            keeper=self._keeper,
         )
 
     # -- life ------------------------------------------------------------------------------------------------------
@@ -299,6 +302,7 @@ class Runtime:
             unsent=life.link.unsent if life.link is not None else 0,
             child_rss=life.watchdog.resident,
             sinks=self._sinks.metrics,
+            state_store=self._keeper.metrics if self._keeper is not None else None,
         )
 
     # -- for the desk above ----------------------------------------------------------------------------------------
@@ -383,6 +387,21 @@ class Runtime:
 
     def _hold(self, hold: bool) -> None:  # noqa: FBT001  # a callback of the fan-out
         self._life.hold(hold)
+
+    def _make_keeper(self) -> Keeper | None:
+        if self._projection is None or self.config.state_store is None:
+            return None
+        from codex_runtime.runtime._keeper import Keeper  # for those who have a store
+
+        keeper = Keeper(
+            self.config.state_store,
+            projection=self._projection,
+            clock=self.clock,
+            interval=self.config.state_store_interval,
+            tell=lambda metrics: self._life.tell(self.config.on_state_trouble, metrics),
+        )
+        self._projection.on_turn_end = keeper.hurry
+        return keeper
 
     def _on_sink_trouble(self, metrics: SinkMetrics) -> None:
         self._life.tell(self.config.on_sink_trouble, metrics)

@@ -27,8 +27,9 @@ if TYPE_CHECKING:
     from codex_runtime._sansio.decisions import Decision
     from codex_runtime._sansio.restart import Exit
     from codex_runtime.runtime._ticket import Ticket
-    from codex_runtime.runtime.metrics import SinkMetrics
+    from codex_runtime.runtime.metrics import SinkMetrics, StateStoreMetrics
     from codex_runtime.runtime.sinks import EventSink
+    from codex_runtime.runtime.state_store import StateStore
 
 __all__ = ["DeadlineAction", "Gap", "Overflow", "Restarted", "RuntimeConfig", "ServerRequestHandler"]
 
@@ -78,7 +79,10 @@ class RuntimeConfig(Struct, frozen=True, kw_only=True):
     What is asked for: ``allow_full_access`` opens the gate before every request that runs or changes something outside of
     a sandbox. Without, each such request needs that word of its own, at the desk and below it.
 
-    State: ``state=False`` keeps none, which makes events a little cheaper. ``state_limits`` bounds it.
+    State: ``state=False`` keeps none, which makes events a little cheaper. ``state_limits`` bounds it. ``state_store`` keeps
+    it beyond the program: it is saved at most every ``state_store_interval`` seconds, when a turn ends, and, bounded by
+    ``sink_grace``, when the runtime is closed; the next runtime begins with it. ``on_state_trouble`` is told when what is
+    there cannot be read, when saves begin to fail, and when the last state could not be saved.
 
     Sinks: ``sinks`` get every message in both directions; ``sink_grace`` bounds how long they may drain when the runtime is
     closed; ``on_sink_trouble`` is told when one is set aside and when one had losses at its end.
@@ -123,6 +127,9 @@ class RuntimeConfig(Struct, frozen=True, kw_only=True):
 
     state: bool = True
     state_limits: StateLimits = StateLimits()
+    state_store: StateStore | None = None
+    state_store_interval: float = 1.0
+    on_state_trouble: Callable[[StateStoreMetrics], object] | None = None
 
     sinks: tuple[EventSink, ...] = ()
     sink_grace: float = 5.0
@@ -180,6 +187,7 @@ class RuntimeConfig(Struct, frozen=True, kw_only=True):
                 raise ConfigError(name, "must be 1 or more")
         if self.overload_retries < 0:
             raise ConfigError("overload_retries", "must be 0 or more")
+        self._check_state_store()
         for sink in self.sinks:
             if missing := [name for name in ("open", "write", "aclose", "overflow") if not hasattr(sink, name)]:
                 raise ConfigError("sinks", f"{type(sink).__name__} has no {missing[0]}; subclass EventSink")
@@ -197,6 +205,18 @@ class RuntimeConfig(Struct, frozen=True, kw_only=True):
         for method, action in self.server_request_deadline_actions.items():
             _method(f"server_request_deadline_actions[{method!r}]", method)
             _action(f"server_request_deadline_actions[{method!r}]", action)
+
+    def _check_state_store(self) -> None:
+        _seconds("state_store_interval", self.state_store_interval)
+        if self.state_store is None:
+            return
+        if not self.state:
+            raise ConfigError("state_store", "has nothing to keep with state=False")
+        for name in ("open", "save", "set_aside", "close"):
+            if not hasattr(self.state_store, name):
+                raise ConfigError(
+                    "state_store", f"{type(self.state_store).__name__} has no {name}; subclass StateStore"
+                )
 
     def __rich_repr__(self) -> list[tuple[str, object]]:
         """Name every field, and show no secret: tokens and the values of variables and settings stay hidden."""

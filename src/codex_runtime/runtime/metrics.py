@@ -28,6 +28,7 @@ __all__ = [
     "Durations",
     "Metrics",
     "SinkMetrics",
+    "StateStoreMetrics",
     "SubscriptionMetrics",
     "Times",
     "listeners",
@@ -201,6 +202,25 @@ class SinkMetrics(Struct, frozen=True, kw_only=True):
     slowest: float
 
 
+class StateStoreMetrics(Struct, frozen=True, kw_only=True):
+    """How the state store does.
+
+    ``saves`` counts the states that were saved, ``errors`` the attempts that failed or took longer than half a minute, with
+    ``last_error`` as the last of them. ``unsaved`` is true while something lasting has changed since the last save.
+    ``unreadable`` says why, and if known where it was put, that what was there at the start could not be read. ``size`` is
+    that of the last state in bytes, ``slowest`` how long a save took at most, in seconds.
+    """
+
+    name: str
+    saves: int
+    errors: int
+    unsaved: bool
+    unreadable: str | None
+    last_error: str | None
+    size: int
+    slowest: float
+
+
 class Metrics(Struct, frozen=True, kw_only=True):
     """What a runtime has done so far: totals since it was opened, but for what is called *now*. Times are in seconds.
 
@@ -245,7 +265,7 @@ class Metrics(Struct, frozen=True, kw_only=True):
     - ``subscriptions``: how many are open now, the one of each sink among them. ``open_subscriptions``: each of these, in the
       order of their opening. ``closed_subscriptions``: what became of all others, taken together.
     - ``dropped``: messages that lagging subscriptions lost, open and closed. ``gaps``: how often readers were told so.
-    - ``sinks``: each, in the order of the configuration.
+    - ``sinks``: each, in the order of the configuration. ``state_store``: that of the configuration, if there is one.
     - ``guest_errors``: exceptions in handlers, callbacks and whatever else is not ours.
     """
 
@@ -283,6 +303,7 @@ class Metrics(Struct, frozen=True, kw_only=True):
     unsent: int
     child_rss: int | None
     sinks: tuple[SinkMetrics, ...] = ()
+    state_store: StateStoreMetrics | None = None
 
     def as_dict(self) -> dict[str, JsonValue]:
         """Return the same as plain values, for whatever writes JSON."""
