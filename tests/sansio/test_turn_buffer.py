@@ -212,9 +212,7 @@ STANDINGS = st.lists(
 
 
 @given(STANDINGS, st.integers(0, 3))
-def test_however_slow_the_reader_it_ends_with_how_everything_stands(
-    steps: list[TurnEvent | None], limit: int
-) -> None:
+def test_however_slow_the_reader_it_ends_with_how_everything_stands(steps: list[TurnEvent | None], limit: int) -> None:
     """Our promise: the latest of each kind and item arrives last of its kind, after all that happened before it."""
     buffer: TurnBuffer[TurnEvent] = TurnBuffer(limit)
     pushed: list[TurnEvent] = []
