@@ -7,19 +7,29 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from codex_runtime._sansio.envelope import JsonValue
 
 if TYPE_CHECKING:
     from codex_runtime._io.clock import Clock
     from codex_runtime._io.link import Link
+    from codex_runtime._sansio.envelope import Envelope
     from codex_runtime.runtime._calls import Call, Calls
     from codex_runtime.runtime.metrics import Counters
 
 __all__ = ["Reattach", "Reattachments", "Request"]
 
-Request: TypeAlias = Callable[[str, object], Awaitable[JsonValue]]
+
+class Request(Protocol):
+    """A way to ask a new app server, before anybody else may."""
+
+    async def __call__(
+        self, method: str, params: object, /, *, note: Callable[[JsonValue], None] | None = None
+    ) -> JsonValue:
+        """Return the result. ``note`` gets it as well, inside the dispatch, before anything that came after it is folded."""
+
+
 Reattach: TypeAlias = Callable[[Request], Awaitable[None]]
 
 
@@ -61,9 +71,16 @@ class Reattachments:
         # These calls skip the line, and so its bound: the server loses requests above some number.
         room = asyncio.Semaphore(self._max_in_flight)
 
-        async def request(method: str, params: object) -> JsonValue:
+        async def request(
+            method: str, params: object, /, *, note: Callable[[JsonValue], None] | None = None
+        ) -> JsonValue:
+            def at_once(envelope: Envelope) -> None:
+                if note is not None and envelope.fault is None and not envelope.refused:
+                    note(self._calls.decoded(method, envelope))
+
             async with room:
-                return self._calls.decoded(method, await self._calls.request(method, params, on=link))
+                response = await self._calls.request(method, params, on=link, at_once=note and at_once)
+                return self._calls.decoded(method, response)
 
         async def bring(back: Reattach) -> None:
             try:
