@@ -30,7 +30,7 @@ class Client:
     did not start.
 
     ``hooks`` watch everything that happens here (:mod:`codex_runtime.hooks`); those that judge server requests also come
-    before ``config.on_server_request``, and then nobody can iterate over ``runtime.server_requests()``. ``on_decision`` is
+    before ``config.on_server_request`` and ``runtime.server_requests()``, which get what they leave open. ``on_decision`` is
     told who settled each server request, and how; it is called on the loop and must be quick.
     """
 

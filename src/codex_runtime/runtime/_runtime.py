@@ -312,6 +312,10 @@ class Runtime:
         """Let a handler settle a ticket, in a task of the runtime; if it does not, the ticket is declined."""
         self._desk.run(ticket, handler)
 
+    def queue(self, ticket: Ticket) -> bool:
+        """Hand a ticket to whoever iterates over :meth:`server_requests`. False: nobody does."""
+        return self._desk.queue(ticket)
+
     def on_restart(self, key: object, reattach: Reattach | None, *, is_frail: bool = False) -> None:
         """Have ``reattach(request)`` run on each new app server before anybody else may use it; ``None`` ends that.
 

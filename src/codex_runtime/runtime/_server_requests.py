@@ -278,7 +278,7 @@ class Desk:
             if queue in self._queues:
                 self._queues.remove(queue)
             for ticket in queue.rest():
-                if not self._queue(ticket):
+                if not self.queue(ticket):
                     ticket.decline("nobody is there to answer")
 
     def end(self, error: Callable[[], CodexError] | None, reason: str) -> None:
@@ -308,9 +308,10 @@ class Desk:
         if self._handler is not None:
             self.run(ticket, self._handler)
             return True
-        return self._queue(ticket)
+        return self.queue(ticket)
 
-    def _queue(self, ticket: Ticket) -> bool:
+    def queue(self, ticket: Ticket) -> bool:
+        """Hand a ticket to whoever iterates. False: nobody does."""
         if self._queues:
             self._queues[0].put(ticket)
         return bool(self._queues)
