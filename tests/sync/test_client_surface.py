@@ -44,6 +44,10 @@ ASYNC_ONLY = {
         "envelope": "called inside the dispatch",
         "ticket": "called inside the dispatch",
         "lost": "called inside the dispatch",
+        "ready": "called inside the dispatch",
+        "found": "called inside the dispatch",
+        "is_away": "between the session and its turn",
+        "lose": "between the session and its turn",
         "may_run_on": "between the session and its turn",
     },
     "Ticket": {
