@@ -196,7 +196,7 @@ class TurnInterruptedError(TurnError):
 
 
 class TurnLostError(TurnError):
-    """The app server died in mid-turn. The thread itself goes on after the restart."""
+    """The app server died in mid-turn, or does not know it any more. The thread itself goes on after the restart."""
 
 
 class TurnTimeoutError(TurnError, TimeoutError):

@@ -7,7 +7,7 @@ HOOKS = (
         id="R077",
         sentence="Hooks are called in the order of a run: before it, before its turn, after its turn, after it.",
         tests=(
-            "tests/client/test_guard.py::test_the_phases_of_a_session_and_its_runs_come_in_order",
+            "tests/client/test_plan.py::test_the_phases_of_a_session_and_its_runs_come_in_order",
             "tests/hooks/test_run.py::test_hooks_are_called_in_order_and_only_where_they_match",
         ),
     ),
@@ -15,8 +15,8 @@ HOOKS = (
         id="R078",
         sentence="Starting and resuming a session have phases of their own.",
         tests=(
-            "tests/client/test_guard.py::test_the_phases_of_a_session_and_its_runs_come_in_order",
-            "tests/client/test_guard.py::test_a_resumed_session_is_a_start_too",
+            "tests/client/test_plan.py::test_the_phases_of_a_session_and_its_runs_come_in_order",
+            "tests/client/test_plan.py::test_a_resumed_session_is_a_start_too",
         ),
     ),
     Requirement(
@@ -24,7 +24,7 @@ HOOKS = (
         sentence="Where nobody waits for permission, a hook that fails is an issue in the report and the run goes on.",
         tests=(
             "tests/hooks/test_run.py::test_where_nobody_waits_a_failure_is_an_issue",
-            "tests/client/test_guard.py::test_what_failed_is_told_as_an_error",
+            "tests/client/test_plan.py::test_what_failed_is_told_as_an_error",
             "tests/hooks/test_run.py::test_a_report_is_bounded",
         ),
     ),
@@ -40,8 +40,8 @@ HOOKS = (
         id="R081",
         sentence="A denial stops what has not begun: the session, the run or the turn, with an error that names the hook.",
         tests=(
-            "tests/client/test_guard.py::test_a_denied_session_is_not_started",
-            "tests/client/test_guard.py::test_a_denied_run_sends_nothing_and_spoils_nothing",
+            "tests/client/test_plan.py::test_a_denied_session_is_not_started",
+            "tests/client/test_plan.py::test_a_denied_run_sends_nothing_and_spoils_nothing",
             "tests/hooks/test_run.py::test_the_first_denial_stops_what_was_about_to_begin",
         ),
     ),
@@ -49,7 +49,7 @@ HOOKS = (
         id="R082",
         sentence="Hooks can change the prompt, the model and the attachments, and leave each other notes.",
         tests=(
-            "tests/client/test_guard.py::test_changes_reach_the_server",
+            "tests/client/test_plan.py::test_changes_reach_the_server",
             "tests/hooks/test_run.py::test_changes_of_several_hooks_are_one_change",
             "tests/sansio/test_hooks.py::test_patches_are_folded_in_order",
         ),
@@ -57,12 +57,12 @@ HOOKS = (
     Requirement(
         id="R083",
         sentence="Before a session starts only the model and the notes can be changed; anything else is an issue.",
-        tests=("tests/client/test_guard.py::test_before_a_session_starts_only_the_model_can_be_changed",),
+        tests=("tests/client/test_plan.py::test_before_a_session_starts_only_the_model_can_be_changed",),
     ),
     Requirement(
         id="R084",
         sentence="An attachment of a hook that is not there is an issue, and is left out.",
-        tests=("tests/client/test_guard.py::test_an_attachment_that_is_not_there_is_left_out",),
+        tests=("tests/client/test_plan.py::test_an_attachment_that_is_not_there_is_left_out",),
     ),
     Requirement(
         id="R085",

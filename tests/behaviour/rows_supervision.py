@@ -67,7 +67,11 @@ SUPERVISION = (
             "tests/client/test_session.py::test_after_a_crash_the_thread_is_resumed_with_all_its_settings",
             "tests/client/test_session.py::test_a_thread_in_which_nothing_ran_is_started_afresh",
             "tests/real/test_flows_turns.py::test_e1_a_killed_server_loses_the_turn_but_not_the_thread",
+            "tests/client/test_turn_reconciliation.py::test_a_server_that_dies_in_mid_turn_loses_it_as_soon_as_the_next_one_is_there",
+            "tests/real/test_attach.py::test_a_turn_goes_on_after_a_reconnect",
+            "tests/real/test_attach.py::test_a_turn_that_ended_while_nobody_was_connected_has_its_result",
         ),
+        difference="The turn that ran is found again, too: with its result if it ended, and going on where its server lives on.",
     ),
     Requirement(
         id="R066",

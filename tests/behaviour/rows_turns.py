@@ -60,16 +60,19 @@ TURNS = (
         id="R103",
         sentence="A reader that lags still learns how the turn ended, and what it said.",
         tests=(
-            "tests/client/test_turn.py::test_a_turn_that_nobody_reads_still_has_its_result",
-            "tests/client/test_turn.py::test_a_slow_reader_loses_no_text",
+            "tests/client/test_turn_state.py::test_a_turn_that_nobody_reads_still_has_its_result",
+            "tests/client/test_turn_state.py::test_a_slow_reader_loses_no_text",
+            "tests/sansio/test_turn_fill.py::test_a_turn_comes_to_the_same_wherever_it_was_cut",
+            "tests/client/test_turn_reconciliation.py::test_a_server_that_dies_at_the_end_of_a_turn_does_not_take_it_along",
+            "tests/real/test_flows_turns.py::test_e1_a_server_killed_at_the_end_of_a_turn",
         ),
-        difference="Nothing is read again from the server: a turn is folded on the road in, before any reader, so it cannot miss its end.",
+        difference="No reader can lag behind the end: a turn is folded on the road in. Only what a broken connection kept from us is read again, with the answer to thread/resume.",
     ),
     Requirement(
         id="R104",
         sentence="Lagging in the middle of a turn never cuts its text.",
         tests=(
-            "tests/client/test_turn.py::test_a_slow_reader_loses_no_text",
+            "tests/client/test_turn_state.py::test_a_slow_reader_loses_no_text",
             "tests/sansio/test_turn_buffer.py::test_a_reader_that_lags_gets_fewer_deltas_and_the_whole_text",
         ),
     ),

@@ -189,7 +189,7 @@ TRAPS_OF_ENDURANCE = (
         tests=(
             "tests/sansio/test_hooks.py::test_outer_hooks_come_first_and_the_same_hook_only_once",
             "tests/client/test_guard.py::test_each_decision_is_on_record",
-            "tests/client/test_guard.py::test_a_denied_session_is_not_started",
+            "tests/client/test_plan.py::test_a_denied_session_is_not_started",
         ),
     ),
     Requirement(
@@ -238,7 +238,7 @@ TRAPS_OF_ENDURANCE = (
         sentence="An error about a missing id must not hold the payload.",
         tests=(
             "tests/behaviour/test_secrets.py::test_a_result_without_the_id_it_should_have_is_not_repeated",
-            "tests/client/test_turn.py::test_a_start_without_an_id_is_the_servers_fault",
+            "tests/client/test_turn_start.py::test_a_start_without_an_id_is_the_servers_fault",
         ),
     ),
     Requirement(

@@ -143,7 +143,7 @@ TRAPS_OF_MEANING = (
         id="W20",
         sentence="Text must not be missing because somebody read slowly.",
         tests=(
-            "tests/client/test_turn.py::test_a_slow_reader_loses_no_text",
+            "tests/client/test_turn_state.py::test_a_slow_reader_loses_no_text",
             "tests/sansio/test_turn_buffer.py::test_however_slow_the_reader_the_texts_are_the_same",
         ),
     ),

@@ -21,6 +21,7 @@ from codex_runtime.client import (
     PlanUpdated,
     ReasoningCompleted,
     ReasoningDelta,
+    Reconnected,
     RetryNotice,
     TextCompleted,
     TextDelta,
@@ -214,6 +215,8 @@ def test_plans_retries_and_warnings_are_lines() -> None:
     events = (
         PlanUpdated("How", (PlanStep("one", "completed"), PlanStep("two", "inProgress"), PlanStep("three", "pending"))),
         RetryNotice("Reconnecting", None, TurnFault("Reconnecting")),
+        Reconnected((), 1),
+        Reconnected(("m",), 2),
         TurnWarning("Beware", "of this"),
         ItemCompleted("contextCompaction", "i", {}),
         ItemCompleted("somethingNew", "i", {}),
@@ -224,6 +227,8 @@ def test_plans_retries_and_warnings_are_lines() -> None:
         "  ▸ two",
         "  · three",
         "↻ Reconnecting",
+        "↻ connected again",
+        "↻ connected again; some text may be missing here",
         "! Beware: of this",
         "· the conversation was compacted",
     ]

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from codex_runtime import ApprovalRequested, Client, ConfigError, File, RequestFailedError, RunProfile, RuntimeConfig
+from codex_runtime import ApprovalRequested, ConfigError, RunProfile
 from codex_runtime.client import CommandCompleted
-from codex_runtime.errors import HookBlockedError
 from codex_runtime.hooks import (
     Allow,
     Ask,
@@ -18,8 +16,6 @@ from codex_runtime.hooks import (
     Hook,
     HookContext,
     HookMatcher,
-    Patch,
-    Phase,
     Policy,
     Rule,
 )
@@ -38,262 +34,17 @@ from codex_runtime.testing import (
     Hold,
     ManualClock,
     Question,
-    Refusal,
     RequestPermissions,
     Say,
     Script,
 )
-from tests.client.desk import AT_ONCE, CancelledAt, until
+from tests.client.desk import CancelledAt, until
+from tests.client.hooked import COMMAND, decisions, gate, guarded, script
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
     from pathlib import Path
 
     from codex_runtime import Ticket
-
-CONFIG = ("on_server_request", "server_request_deadline", "state", "on_decision")
-COMMAND = "item/commandExecution/requestApproval"
-
-
-@asynccontextmanager
-async def guarded(
-    fake: FakeAppServer, *hooks: Any, clock: ManualClock | None = None, **options: Any
-) -> AsyncIterator[Client]:
-    """Open a client with hooks on the fake, and see to it that nothing is left open."""
-    config = {key: options.pop(key) for key in CONFIG if key in options}
-    settings = RuntimeConfig(launcher=fake, clock=clock, restart=AT_ONCE, **config)
-    async with fake, asyncio.timeout(30), Client(settings, hooks=hooks, **options) as client:
-        yield client
-        assert client.runtime.tickets == ()
-
-
-def gate(name: str, answer: Any, *phases: Phase, **when: Any) -> Hook:
-    """A hook with one answer, by default before tools."""
-    return Hook(name, lambda _: answer, when=HookMatcher(phases=phases or ("pre_tool_use",), **when))
-
-
-def script(*commands: str) -> Script:
-    """A turn that wants to run commands."""
-    return Script(*(Command(command, approval=True) for command in commands), Say("done"))
-
-
-def decisions(fake: FakeAppServer) -> list[object]:
-    """What the server was told, in order."""
-    return [answer.decision for answer in fake.answers]
-
-
-# -- phases ------------------------------------------------------------------------------------------------------------
-
-
-async def test_the_phases_of_a_session_and_its_runs_come_in_order() -> None:
-    """Before and after a session starts, a run, and a turn in it; a stream is no run."""
-    told: list[HookContext] = []
-    fake = FakeAppServer("one", "two")
-    async with guarded(fake, Hook("watch", told.append)) as client, await client.start_session(model="m") as session:
-        await session.run("first")
-        async with session.stream("second") as turn:
-            await turn.finish()
-    assert [context.phase for context in told] == [
-        *("pre_session_start", "post_session_start"),
-        *("pre_run", "pre_turn", "post_turn", "post_run"),
-        *("pre_turn", "post_turn"),
-    ]
-    start, run = told[1], told[5]
-    assert (start.thread_id, start.status, start.model) == (session.thread_id, "completed", "m")
-    assert (run.thread_id, run.status, run.text, run.prompt) == (session.thread_id, "completed", "one", "first")
-    assert told[2].turn_id is None
-    assert run.turn_id is not None
-    ids = [context.correlation_id for context in told]
-    assert (len({*ids[:2]}), len({*ids[2:6]}), len({*ids})) == (1, 1, 3)
-    assert all(context.cwd == session.cwd for context in told)
-
-
-async def test_a_run_of_the_client_begins_before_its_session() -> None:
-    """A model that a hook gives it reaches the thread and the turn."""
-    told: list[str] = []
-    fake = FakeAppServer("one")
-    watch = Hook("watch", lambda context: told.append(context.phase))
-    async with guarded(fake, watch, gate("model", Patch(model="m2", prompt="better"), "pre_run")) as client:
-        await client.run("go")
-    assert told == ["pre_run", "pre_session_start", "post_session_start", "pre_turn", "post_turn", "post_run"]
-    assert fake.requests("thread/start")[0].params["model"] == "m2"
-    turn = fake.requests("turn/start")[0].params
-    assert (turn["model"], turn["input"]) == ("m2", [{"type": "text", "text": "better"}])
-
-
-async def test_a_resumed_session_is_a_start_too() -> None:
-    """Hooks are told of the thread before it is resumed."""
-    told: list[HookContext] = []
-    fake = FakeAppServer("one")
-    watch = Hook("watch", told.append, when=HookMatcher(phases=("pre_session_start", "post_session_start")))
-    async with guarded(fake) as client, await client.start_session() as session:
-        await session.run("go")
-        async with await client.resume_session(session.thread_id, hooks=(watch,)):
-            pass
-    assert [context.thread_id for context in told] == [session.thread_id] * 2
-
-
-async def test_what_failed_is_told_as_an_error() -> None:
-    """Hooks after something are called whatever came of it."""
-    told: list[tuple[str, str | None]] = []
-    fake = FakeAppServer()
-    fake.on_request("turn/start", Refusal(-32600, "no"))
-    watch = Hook("watch", lambda context: told.append((context.phase, context.status)))
-    async with guarded(fake) as client, await client.start_session(hooks=(watch,)) as session:
-        with pytest.raises(RequestFailedError):
-            await session.run("go")
-        fake.on_request("thread/start", Refusal(-32600, "no"))
-        with pytest.raises(RequestFailedError):
-            await client.start_session(hooks=(watch,))
-    assert told[-6:] == [
-        ("pre_run", None),
-        ("pre_turn", None),
-        ("post_turn", "error"),
-        ("post_run", "error"),
-        ("pre_session_start", None),
-        ("post_session_start", "error"),
-    ]
-
-
-async def test_changes_reach_the_server(tmp_path: Path) -> None:
-    """The text, the model and attachments; the session's come before those of the run, whose word is the last."""
-    (tmp_path / "a.txt").touch()
-    (tmp_path / "b.txt").touch()
-    fake = FakeAppServer("one")
-    outer = gate("outer", Patch(prompt="outer", model="m1", add_attachments=(File("b.txt"),)), "pre_turn")
-    inner = gate("inner", Patch(prompt="inner", metadata={"k": 1}), "pre_turn")
-    after: list[HookContext] = []
-    watch = Hook("watch", after.append, when=HookMatcher(phases=("post_turn",)))
-    async with guarded(fake) as client, await client.start_session(cwd=tmp_path, hooks=(outer,)) as session:
-        await session.run(["original", File("a.txt")], hooks=(inner, watch))
-    turn = fake.requests("turn/start")[0].params
-    assert (turn["model"], turn["input"][0]["text"]) == ("m1", "inner\n@a.txt\n@b.txt")
-    assert (after[0].metadata, after[0].prompt, after[0].model) == ({"k": 1}, "inner", "m1")
-
-
-async def test_an_attachment_that_is_not_there_is_left_out(tmp_path: Path) -> None:
-    """The run goes on; the report tells of each. Those of a program come as JSON."""
-    (tmp_path / "here").touch()
-    wrong = (File("nowhere"), {"type": "file"}, 7)
-    right = (
-        {"type": "file", "path": "here"},
-        {"type": "image", "url": "data:,"},
-        {"type": "local_image", "path": "here"},
-        {"type": "skill", "name": "s", "path": "here"},
-    )
-    fake = FakeAppServer("one")
-    hook = gate("add", Patch(add_attachments=(*wrong, *right)), "pre_turn")
-    async with guarded(fake) as client, await client.start_session(cwd=tmp_path, hooks=(hook,)) as session:
-        await session.run("go")
-        report = session.hook_report
-        assert report is not None
-        assert [issue.kind for issue in report.issues] == ["validation"] * 3
-    text, *others = fake.requests("turn/start")[0].params["input"]
-    assert text["text"] == "go\n@here"
-    assert [other["type"] for other in others] == ["image", "localImage", "skill"]
-
-
-async def test_a_changed_prompt_is_checked_like_any_other() -> None:
-    """A hook that leaves nothing of it is not overruled with the original."""
-    fake = FakeAppServer()
-    empty = gate("empty", Patch(prompt=""), "pre_turn")
-    async with guarded(fake, empty) as client, await client.start_session() as session:
-        with pytest.raises(ConfigError, match="must not be empty"):
-            await session.run("secret")
-    assert fake.requests("turn/start") == []
-
-
-async def test_before_a_session_starts_only_the_model_can_be_changed() -> None:
-    """The rest is two issues, and the model stays that of the session."""
-    fake = FakeAppServer("one")
-    hook = gate("start", Patch(model="m", prompt="p", add_attachments=(File("x"),)), "pre_session_start")
-    async with guarded(fake, hook) as client, await client.start_session(model="other") as session:
-        report = session.hook_report
-        assert report is not None
-        assert [issue.kind for issue in report.issues] == ["validation", "validation"]
-        await session.run("go")
-    assert fake.requests("thread/start")[0].params["model"] == "m"
-    assert fake.requests("turn/start")[0].params["model"] == "m"
-
-
-async def test_a_session_outlives_a_crash_while_hooks_after_its_start_run() -> None:
-    """It is started afresh like any other."""
-    fake = FakeAppServer("one")
-    going, may_go = asyncio.Event(), asyncio.Event()
-
-    async def wait(context: HookContext) -> None:
-        going.set()
-        await may_go.wait()
-
-    hook = Hook("wait", wait, when=HookMatcher(phases=("post_session_start",)))
-    async with guarded(fake, hook) as client:
-        starting = asyncio.create_task(client.start_session())
-        await going.wait()
-        fake.die()
-        await fake.wait_for("thread/start", 2)
-        await client.runtime.wait_ready()
-        may_go.set()
-        async with await starting as session:
-            assert (await session.run("go")).text == "one"
-
-
-@pytest.mark.parametrize("door", ["start", "resume"])
-async def test_a_session_is_closed_if_its_caller_goes_while_hooks_after_its_start_run(door: str) -> None:
-    """Nobody else could do it."""
-    fake = FakeAppServer("one")
-    going = asyncio.Event()
-
-    async def wait(context: HookContext) -> None:
-        going.set()
-        await asyncio.Event().wait()
-
-    hook = Hook("wait", wait, when=HookMatcher(phases=("post_session_start",)))
-    async with guarded(fake) as client, await client.start_session() as first:
-        await first.run("go")
-        start = client.start_session(hooks=[hook])
-        resume = client.resume_session(first.thread_id, hooks=[hook])
-        chosen, other = (start, resume) if door == "start" else (resume, start)
-        other.close()
-        starting = asyncio.create_task(chosen)
-        await going.wait()
-        starting.cancel()
-        await asyncio.wait([starting])
-        assert starting.cancelled()
-        assert len(fake.requests("thread/unsubscribe")) == 1
-
-
-async def test_a_denied_session_is_not_started() -> None:
-    """Nothing is sent, nothing comes after, and the record has it."""
-    fake, told, kept = FakeAppServer(), [], []
-    watch = Hook("watch", lambda context: told.append(context.phase))
-    async with guarded(fake, watch, on_decision=kept.append) as client:
-        with pytest.raises(HookBlockedError, match="'no' denied it at pre_session_start: today"):
-            await client.start_session(hooks=(gate("no", Deny("today"), "pre_session_start"),))
-    assert fake.requests("thread/start") == []
-    assert told == ["pre_session_start"]
-    assert [(each.what, each.verdict, each.name) for each in kept] == [("pre_session_start", "blocked", "no")]
-
-
-@pytest.mark.parametrize(
-    ("phase", "expected"),
-    [
-        ("pre_run", [("pre_run", None)]),
-        ("pre_turn", [("pre_run", None), ("pre_turn", None), ("post_run", "blocked")]),
-    ],
-)
-async def test_a_denied_run_sends_nothing_and_spoils_nothing(phase: Phase, expected: list[Any]) -> None:
-    """What had begun before is ended; the next run of the session is not concerned."""
-    fake = FakeAppServer("one")
-    told: list[tuple[str, str | None]] = []
-    watch = Hook("watch", lambda context: told.append((context.phase, context.status)))
-    async with guarded(fake, watch) as client, await client.start_session() as session:
-        told.clear()
-        with pytest.raises(HookBlockedError, match=f"'no' denied it at {phase}: today"):
-            await session.run("go", hooks=(gate("no", Deny("today"), phase),))
-        assert told == expected
-        assert fake.requests("turn/start") == []
-        assert session.turn is None
-        assert (await session.run("again")).text == "one"
 
 
 # -- before tools ------------------------------------------------------------------------------------------------------
@@ -321,6 +72,35 @@ async def test_what_hooks_say_of_a_command_is_what_the_server_hears(
     async with guarded(fake) as client, await client.start_session(hooks=tuple(hooks), approvals=approvals) as session:
         await session.run("go")
     assert decisions(fake) == [expected]
+
+
+@pytest.mark.parametrize("approvals", ["decline", "stream"])
+async def test_what_a_hook_leaves_open_goes_to_whoever_iterates(approvals: Any) -> None:
+    """As it would without hooks: for a turn that nobody reads, and for a thread that no session follows."""
+    said: list[tuple[str, str | None]] = []
+    hook = Hook("asks", lambda _: Ask(), when=HookMatcher(phases=("pre_tool_use", "server_request")))
+    fake = FakeAppServer(script("ls", "pwd"))
+    async with guarded(fake, hook, on_decision=lambda d: said.append((d.verdict, d.by))) as client:
+
+        async def answer() -> None:
+            async for ticket in client.runtime.server_requests():
+                if ticket.method == COMMAND and "pwd" in str(ticket.params):
+                    ticket.decline()
+                elif ticket.method == COMMAND:
+                    ticket.accept()
+                else:
+                    ticket.reply({"currentTimeAt": 1})
+
+        answering = asyncio.create_task(answer())
+        async with await client.start_session(approvals=approvals) as session:
+            await session.run("go")
+        fake.play(AskThem("currentTime/read", {"threadId": "elsewhere"}))
+        await fake.until(lambda: len(fake.answers) == 3)
+        answering.cancel()
+        await asyncio.wait([answering])
+    assert decisions(fake)[:2] == ["accept", "decline"]
+    assert fake.answers[2].result == {"currentTimeAt": 1}
+    assert said == [("accepted", "reader"), ("declined", "reader"), ("answered", "reader")]
 
 
 async def test_with_a_tool_hook_the_server_is_made_to_ask() -> None:

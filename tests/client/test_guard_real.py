@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from codex_runtime import Client, RuntimeConfig
-from codex_runtime.hooks import Deny, Hook, HookContext, HookMatcher, Policy, Rule
+from codex_runtime import ApprovalRequested, Client, RuntimeConfig
+from codex_runtime.hooks import Ask, Deny, Hook, HookContext, HookMatcher, Policy, Rule
 from codex_runtime.runtime import Decision
 from codex_runtime.testing import Exec, MockModel, Reply, write_codex_home
 from codex_runtime.testing import Patch as Edit
@@ -105,3 +105,36 @@ async def test_the_real_server_does_not_say_that_a_command_will_leave_the_sandbo
     assert [context.tool and context.tool.is_escalated for context in told] == [False, True]
     assert (workspace.parent / "escaped").exists()
     assert not (workspace.parent / "asked").exists()
+
+
+@pytest.mark.timeout(60)
+async def test_what_a_hook_leaves_open_goes_to_a_reader_or_to_whoever_iterates(
+    codex_binary: Path, codex_home: Path, workspace: Path
+) -> None:
+    """A hook that says *ask* takes nothing away from those who are asked next."""
+    kept: list[Decision] = []
+    asks = Hook("asks", lambda _: Ask("somebody else"), when=HookMatcher(phases=("pre_tool_use",)))
+    turns = Reply(Exec("touch one")), "done", Reply(Exec("touch two")), "done"
+    async with MockModel(*turns) as model, asyncio.timeout(50):
+        home = write_codex_home(codex_home, model.base_url)
+        settings = RuntimeConfig(binary=codex_binary, codex_home=home, on_decision=kept.append)
+        async with (
+            Client(settings, hooks=(asks,)) as client,
+            await client.start_session(cwd=workspace, sandbox="workspace-write") as session,
+        ):
+            async with session.stream("go", approvals="stream") as turn:
+                async for event in turn:
+                    if isinstance(event, ApprovalRequested):
+                        event.ticket.accept()
+            assert files_in(workspace) == ["one"]
+
+            async def answer() -> None:
+                async for ticket in client.runtime.server_requests():
+                    ticket.accept()
+
+            answering = asyncio.create_task(answer())
+            await session.run("and again")
+            answering.cancel()
+            await asyncio.wait([answering])
+    assert files_in(workspace) == ["one", "two"]
+    assert [(each.by, each.verdict) for each in kept] == [("reader", "accepted"), ("reader", "accepted")]

@@ -14,12 +14,22 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from codex_runtime import Client, RestartPolicy, Runtime, RuntimeConfig, Ticket, TurnLostError
+from codex_runtime import (
+    Client,
+    RestartPolicy,
+    Runtime,
+    RuntimeConfig,
+    TextDelta,
+    Ticket,
+    TurnCompleted,
+    TurnLostError,
+)
 from codex_runtime._io.process import ChildProcess, Graces, ProcessLauncher, ProcessSpec
 from codex_runtime._io.websocket import WebSocketLauncher
+from codex_runtime.client import Reconnected, TextCompleted
 from codex_runtime.errors import HandshakeError, RuntimeDeadError, SessionBusyError, StartError
 from codex_runtime.runtime import SignedToken, TokenFile
-from codex_runtime.testing import Exec, Gate, Hold, MockModel, Reply, Say, Stall, write_codex_home
+from codex_runtime.testing import Exec, Gate, Hold, ManualClock, MockModel, Reply, Say, Stall, write_codex_home
 from tests.real.rig import SOON, Place, next_ticket
 from tests.support.children import Recorder
 
@@ -27,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from codex_runtime import Session
+    from codex_runtime.client import Event
 
 SECRET = "a secret that both of us know, and long enough"
 TOUCH = "touch made-it"
@@ -179,7 +190,7 @@ async def test_a_signed_token_gets_in_while_it_is_good(place: Place, tmp_path: P
 
 @pytest.mark.parametrize("where", ["tcp", "unix"], indirect=True)
 async def test_an_approval_is_asked_for_again_after_a_reconnect(place: Place, where: str) -> None:
-    """The turn is lost for us, and runs on; what it waits for is answered by its own `approvals`, on the new connection."""
+    """The turn runs on, and what it waits for is answered by its own `approvals`, on the new connection."""
     asked: asyncio.Queue[Ticket] = asyncio.Queue()
 
     async def handler(ticket: Ticket) -> None:
@@ -191,23 +202,100 @@ async def test_an_approval_is_asked_for_again_after_a_reconnect(place: Place, wh
         attached(address) as client,
     ):
         session = await client.start_session(cwd=place.workspace, **ASKS)
-        ends = client.runtime.subscribe(methods=["turn/completed"])
         running = asyncio.ensure_future(session.run("go", approvals=handler))
         first = await asked.get()
         cut(client)
-        with pytest.raises(TurnLostError) as caught:
-            await running
         second = await asked.get()
         assert (first.outcome, first.generation, second.generation) == ("withdrawn", 0, 1)
-        assert (second.turn_id, second.item_id) == (caught.value.result.turn_id, first.item_id)
+        assert second.item_id == first.item_id
         assert second.params == first.params
         assert not (place.workspace / "made-it").exists()
         second.accept()
-        assert (await anext(ends)).turn_id == second.turn_id
+        result = await running
+        assert (result.text, result.turn_id, result.commands[0].exit_code) == ("done", second.turn_id, 0)
         assert (place.workspace / "made-it").exists()
         assert not session.is_closed
         assert (await session.run("and now")).text == "next"
-        ends.close()
+
+
+@pytest.mark.parametrize("where", ["tcp", "unix"], indirect=True)
+async def test_a_turn_goes_on_after_a_reconnect(place: Place, where: str) -> None:
+    """The same turn, the same stream, and the exact text, though pieces of it went to nobody."""
+    pieces = ["half ", "an ", "answer ", "to ", "be ", "given"]
+    reply = Reply(Say("first", phase="commentary"), Say("".join(pieces), chunks=pieces, pace=0.15))
+    async with (
+        at_work(place, where, reply, "next") as (_, address, _),
+        attached(address) as client,
+        await client.start_session(cwd=place.workspace) as session,
+    ):
+        async with session.stream("go") as turn:
+            events: list[Event] = []
+            async for event in turn:
+                events.append(event)
+                if isinstance(event, TextDelta) and event.text == "half ":
+                    cut(client)
+            result = await turn.finish()
+        [again] = [event for event in events if isinstance(event, Reconnected)]
+        assert again.generation == 1
+        assert again.unfinished == (result.messages[-1].item_id,)
+        assert [event.text for event in events if isinstance(event, TextCompleted)] == ["first", "".join(pieces)]
+        assert [message.text for message in result.messages] == ["first", "".join(pieces)]
+        assert [item.kind for item in result.items] == ["userMessage", "agentMessage", "agentMessage"]
+        assert (result.text, result.status) == ("".join(pieces), "completed")
+        assert (await session.run("and now")).text == "next"
+
+
+@pytest.mark.parametrize("where", ["tcp", "unix"], indirect=True)
+async def test_a_turn_that_ended_while_nobody_was_connected_has_its_result(place: Place, where: str) -> None:
+    """From the server's record, as if we had been there."""
+    clock, gate = ManualClock(), Gate()
+    later = RestartPolicy(backoff=10.0, jitter=0.0)
+    replies = Reply(Say("one", phase="commentary"), Hold(gate), Exec("echo hello")), "two"
+    async with (
+        at_work(place, where, *replies) as (_, address, _),
+        attached(address, clock=clock, restart=later) as client,
+        attached(address) as witness,
+    ):
+        session = await client.start_session(cwd=place.workspace, sandbox="danger-full-access", allow_full_access=True)
+        async with session.stream("go") as turn:
+            await gate.reached()
+            await witness.resume_session(session.thread_id)
+            cut(client)
+            await until(lambda: client.runtime.connection.phase == "restarting")
+            with witness.runtime.subscribe(methods=["turn/completed"]) as ends:
+                gate.open()
+                await anext(ends)
+            await clock.advance(10.0)
+            result = await turn.finish()
+            events = [event async for event in turn]
+        assert [type(event) for event in events if isinstance(event, Reconnected | TurnCompleted)] == [
+            Reconnected,
+            TurnCompleted,
+        ]
+        assert (result.status, result.text, [each.text for each in result.messages]) == (
+            "completed",
+            "two",
+            ["one", "two"],
+        )
+        assert [(run.command, run.output, run.exit_code) for run in result.commands] == [("echo hello", "hello\n", 0)]
+        assert result.duration is not None
+
+
+async def test_leaving_while_disconnected_interrupts_the_turn_on_the_server(place: Place) -> None:
+    """As soon as there is a connection again; the next turn is one of its own."""
+    async with (
+        at_work(place, "ws://127.0.0.1:0") as (_, address, model),
+        attached(address) as client,
+        await client.start_session(cwd=place.workspace) as session,
+    ):
+        gate = Gate()
+        model.on("go", Reply(Say("one"), Hold(gate)))
+        model.on("now", "mine")
+        async with session.stream("go") as turn:
+            await gate.reached()
+            cut(client)
+        assert (turn.result.status, turn.result.text, client.runtime.generation) == ("interrupted", "one", 1)
+        assert (await session.run("now")).text == "mine"
 
 
 async def test_a_turn_that_runs_on_after_a_reconnect_is_not_taken_for_the_next_one(place: Place) -> None:
@@ -221,7 +309,7 @@ async def test_a_turn_that_runs_on_after_a_reconnect_is_not_taken_for_the_next_o
         model.on("go", Reply(Say("one"), Hold(gate)))
         model.on("too early", Reply(Say("never the end"), Stall()))
         model.on("now", "mine")
-        running = asyncio.ensure_future(session.run("go"))
+        running = asyncio.ensure_future(session.run("go", on_crash="lose"))
         await gate.reached()
         cut(client)
         with pytest.raises(TurnLostError):
@@ -246,7 +334,7 @@ async def test_a_client_that_died_is_followed_by_another(place: Place) -> None:
     async with at_work(place, "ws://127.0.0.1:0", Reply(Exec(TOUCH)), "done") as (_, address, _):
         async with attached(address) as client:
             session = await client.start_session(cwd=place.workspace, **ASKS)
-            async with session.stream("go", approvals="stream") as turn:
+            async with session.stream("go", approvals="stream", on_crash="lose") as turn:
                 ticket = await next_ticket(turn)
                 cut(client)
                 with pytest.raises(TurnLostError):

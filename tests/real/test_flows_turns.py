@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,11 +15,13 @@ from codex_runtime import (
     RestartPolicy,
     RetryNotice,
     TextDelta,
+    TurnCompleted,
     TurnFailedError,
     TurnInterruptedError,
     TurnLostError,
     TurnTimeoutError,
 )
+from codex_runtime.client import Reconnected
 from codex_runtime.errors import AlreadySettledError, SessionBusyError
 from codex_runtime.testing import Call, Cut, Exec, Fail, Gate, Hold, RateLimits, Reply, Say, Stall
 from tests.real.rig import Place, next_ticket
@@ -176,6 +180,31 @@ async def test_e1_a_killed_server_loses_the_turn_but_not_the_thread(place: Place
             "third question",
         ]
         assert "first answer" in model.requests[-1].texts("assistant")
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [('"method":"turn/completed"', "completed"), ('"method":"thread/tokenUsage/updated"', "lost")],
+)
+async def test_e1_a_server_killed_at_the_end_of_a_turn(place: Place, words: str, expected: str) -> None:
+    """What it had written down is the result, though its last line never came; short of that, the turn is lost."""
+    flag = str(place.workspace.parent / "severed")
+    command = (sys.executable, str(Path(__file__).with_name("severed.py")), flag, words)
+    config = {"binary": None, "command": (*command, str(place.binary), "app-server")}
+    async with (
+        place.client("the answer", "next", config=config) as (client, _),
+        await client.start_session(cwd=place.workspace) as session,
+    ):
+        async with session.stream("go") as turn:
+            events = [event async for event in turn]
+            assert client.runtime.generation == 1
+            result = turn.result
+            assert (result.status, result.text) == (expected, "the answer")
+            assert sum(isinstance(event, Reconnected) for event in events) == (expected == "completed")
+            assert [type(event) for event in events].count(TurnCompleted) == 1
+        assert client.runtime.metrics.turns[expected].count == 1
+        assert [item.kind for item in result.items] == ["userMessage", "agentMessage"]
+        assert (await session.run("go on")).text == "next"
 
 
 async def test_e1_a_server_killed_over_an_approval_leaves_no_ticket(place: Place) -> None:

@@ -36,6 +36,7 @@ class Follower:
         self.heard: list[Envelope] = []
         self.tickets: list[Ticket] = []
         self.losses: list[ConnectionLostError] = []
+        self.regained = 0
 
     def envelope(self, envelope: Envelope) -> None:
         """Take note of a message."""
@@ -51,6 +52,11 @@ class Follower:
     def lost(self, error: ConnectionLostError) -> None:
         """Take note of a loss."""
         self.losses.append(error)
+        self._misbehave()
+
+    def ready(self) -> None:
+        """Take note that there is another server."""
+        self.regained += 1
         self._misbehave()
 
     def _misbehave(self) -> None:
@@ -451,7 +457,7 @@ async def test_listeners_learn_of_the_loss_once_and_at_once() -> None:
     await until(lambda: follower.losses)
     await clock.advance(3.0)
     await runtime.wait_ready()
-    assert fake.launches == 4
+    assert (fake.launches, follower.regained) == (4, 1)
     assert [(error.generation, type(error)) for error in follower.losses] == [(0, ConnectionLostError)]
     await runtime.aclose()
     assert {type(error) for error in follower.losses[1:]} == {RuntimeClosedError}

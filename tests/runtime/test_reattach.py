@@ -7,16 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from codex_runtime.errors import (
-    ConnectionLostError,
-)
+from codex_runtime._sansio.restart import Exit
+from codex_runtime.errors import ConnectionLostError, RequestFailedError
 from codex_runtime.testing._clock import ManualClock
 from codex_runtime.testing._fake_orders import Refusal
 from codex_runtime.testing._fake_server import FakeAppServer
-from tests.runtime.rig import failure, restart, running, start, task, turns, until
+from tests.runtime.rig import Wire, failure, restart, running, start, task, turns, until
 
 if TYPE_CHECKING:
+    from codex_runtime._sansio.envelope import Envelope
     from codex_runtime.runtime._reattach import Request
+    from codex_runtime.runtime._server_requests import Ticket
 
 
 async def test_reattachments_run_before_anybody_else() -> None:
@@ -44,6 +45,52 @@ async def test_reattachments_run_before_anybody_else() -> None:
         await restart(fake, runtime, clock)
         assert len(results) == 2
         assert runtime.metrics.guest_errors == 0
+
+
+async def test_a_reattachment_may_take_note_before_what_comes_after_the_answer() -> None:
+    """In the dispatch: a refusal is not noted, and what follows the answer in the same read comes after the note."""
+    wire, clock = Wire(), ManualClock()
+    heard: list[object] = []
+
+    async def back(request: Request) -> None:
+        assert isinstance(await failure(request("no", {}, note=heard.append)), RequestFailedError)
+        await request("thread/resume", {"threadId": "t"}, note=heard.append)
+
+    async with running(wire, clock) as runtime:
+        runtime.on_restart("key", back)
+        runtime.listen("t", Listener(heard))
+        wire.end(Exit(code=1))
+        await clock.advance(1.0)
+        await until(lambda: wire.ids("no"))
+        wire.say({"id": wire.ids("no")[0], "error": {"code": -32600, "message": "no"}})
+        await until(lambda: wire.ids("thread/resume"))
+        news = {"method": "item/completed", "params": {"threadId": "t"}}
+        wire.say({"id": wire.ids("thread/resume")[0], "result": {"here": True}}, news)
+        await runtime.wait_ready()
+    assert heard == ["lost", {"here": True}, "item/completed", "ready", "lost"]
+
+
+class Listener:
+    """Somebody who follows a thread, and keeps what befalls it."""
+
+    def __init__(self, heard: list[object]) -> None:
+        self._heard = heard
+
+    def envelope(self, envelope: Envelope) -> None:
+        """Take note of its method."""
+        self._heard.append(envelope.method)
+
+    def ticket(self, ticket: Ticket) -> bool:
+        """Not ours."""
+        return False
+
+    def lost(self, error: ConnectionLostError) -> None:
+        """Take note."""
+        self._heard.append("lost")
+
+    def ready(self) -> None:
+        """Take note."""
+        self._heard.append("ready")
 
 
 async def test_a_reattachment_that_fails_is_on_its_own() -> None:

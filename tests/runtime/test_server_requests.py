@@ -71,6 +71,9 @@ class Taker:
     def lost(self, error: object) -> None:
         """Not of interest."""
 
+    def ready(self) -> None:
+        """Not of interest."""
+
     def ticket(self, ticket: Ticket) -> bool:
         """Take it, or not."""
         self.tickets.append(ticket)

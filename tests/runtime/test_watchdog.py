@@ -43,6 +43,9 @@ class Follower:
         """Take note."""
         self.losses.append(error)
 
+    def ready(self) -> None:
+        """Not of interest."""
+
 
 def memory(size: int | None) -> dict[str, object]:
     """An answer to the probe."""

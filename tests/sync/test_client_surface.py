@@ -46,6 +46,10 @@ ASYNC_ONLY = {
         "ticket": "called inside the dispatch",
         "lost": "called inside the dispatch",
         "known_items": "asked for by the runtime",
+        "ready": "called inside the dispatch",
+        "found": "called inside the dispatch",
+        "is_away": "between the session and its turn",
+        "lose": "between the session and its turn",
         "may_run_on": "between the session and its turn",
     },
     "Ticket": {

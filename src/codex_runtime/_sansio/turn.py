@@ -5,7 +5,8 @@ ignores the rest. It never waits, never reads a clock and never raises because o
 not depend on how fast anyone reads the events.
 
 The one idea: exactly one terminal event. It comes from the server (``turn/completed``) or from the caller
-(:meth:`TurnReducer.end`), whichever is first; what comes later is at most counted.
+(:meth:`TurnReducer.end`), whichever is first; what comes later is at most counted. After a broken connection, the server's
+record stands in for what was missed (:meth:`TurnReducer.recover`).
 """
 
 from __future__ import annotations
@@ -14,10 +15,11 @@ from collections import deque
 
 from msgspec import UNSET
 
-from codex_runtime._sansio.envelope import NO_STAMP, Envelope, params_of
-from codex_runtime._sansio.turn_events import TurnCompleted, TurnEvent, TurnStarted
+from codex_runtime._sansio.envelope import NO_STAMP, Envelope, Stamp, params_of
+from codex_runtime._sansio.turn_events import Reconnected, TurnCompleted, TurnEvent, TurnStarted
 from codex_runtime._sansio.turn_fold import NOTHING, Events, TurnFold, other
 from codex_runtime._sansio.turn_items import mapping, number, seconds, text, turn_fault
+from codex_runtime._sansio.turn_record import Ended, GoesOn, Lost, Verdict
 from codex_runtime._sansio.turn_result import TokenCounts, TurnFault, TurnResult, TurnStatus
 from codex_runtime.errors import LocalProtocolError
 
@@ -137,6 +139,32 @@ class TurnReducer:
         """
         return [] if self._result is not None else [self._finish(status, error, duration)]
 
+    def recover(self, verdict: Verdict, stamp: Stamp, *, lost: TurnFault) -> list[TurnEvent]:
+        """Take over what the server's record says of the turn after the connection broke. ``stamp`` is that of the record.
+
+        The turn ends if the record says so, with ``lost`` as its error if it is lost, and goes on otherwise.
+        """
+        if self._result is not None or self._turn_id is None:
+            return []
+        self._last = stamp
+        events: list[TurnEvent] = []
+        if not self._is_started:
+            self._is_started, self._first = True, stamp
+            events.append(TurnStarted(self._turn_id))
+        match verdict:
+            case GoesOn(items):
+                # What completes now was missed but for its end; what is left has a gap.
+                filled = self._fold.fill(items)
+                return [*events, Reconnected(self._fold.miss(), stamp.generation), *filled]
+            case Ended(status, items, error, started_at, duration):
+                filled = self._fold.fill(items)
+                if self._started_at is None:
+                    self._started_at = started_at
+                ending = self._finish(*self._judged(status, error), duration)
+                return [*events, Reconnected((), stamp.generation), *filled, ending]
+            case Lost(_, items):
+                return [*events, *self._fold.fill(items), self._finish("lost", lost, None)]
+
     def partial(self) -> TurnResult:
         """What the turn has come to so far, with the status "running"; the result itself, once there is one."""
         return self._result or self._result_as("running")
@@ -186,11 +214,13 @@ class TurnReducer:
             word = "failed" if error else "completed"
         # A word that we do not know, or a message that we cannot read, is no success.
         status = _STATUSES.get(text(word), "failed") if params else "failed"
+        ending = self._judged(status, error)
+        return [*self._fold.summarised(turn.get("items")), self._finish(*ending, seconds(turn.get("durationMs")))]
+
+    def _judged(self, status: TurnStatus, error: TurnFault | None) -> tuple[TurnStatus, TurnFault | None]:
         if status == "failed" and error is None:
             error = self._fold.last_error or TurnFault("the turn failed and the server did not say why")
-        if status == "interrupted":
-            status = self.interrupted_as
-        return [*self._fold.summarised(turn.get("items")), self._finish(status, error, seconds(turn.get("durationMs")))]
+        return (self.interrupted_as if status == "interrupted" else status), error
 
     def _finish(self, status: TurnStatus, error: TurnFault | None, duration: float | None) -> TurnCompleted:
         self._result = self._result_as(status, error, duration)

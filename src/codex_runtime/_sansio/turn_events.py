@@ -43,6 +43,7 @@ __all__ = [
     "PlanUpdated",
     "ReasoningCompleted",
     "ReasoningDelta",
+    "Reconnected",
     "RequestResolved",
     "RetryNotice",
     "TextCompleted",
@@ -314,6 +315,17 @@ class ApprovalRequested(Struct, Generic[TicketT_co], frozen=True):
     ticket: TicketT_co
 
 
+class Reconnected(Struct, frozen=True, gc=False):
+    """The connection broke in mid-turn and there is one again, of the server with this ``generation``.
+
+    What was finished meanwhile comes next, from the server's record. ``unfinished`` are the ids of the items that were in
+    the middle. Of them, and of one that began meanwhile, pieces may be missing here for good; the completion has it all.
+    """
+
+    unfinished: tuple[str, ...]
+    generation: int = 0
+
+
 class OtherNotification(Struct, frozen=True, gc=False):
     """A notification of this turn that has no event of its own, perhaps one that is newer than this package."""
 
@@ -350,6 +362,7 @@ TurnEvent: TypeAlias = (
     | ErrorReported
     | TurnWarning
     | RequestResolved
+    | Reconnected
     | OtherNotification
     | TurnCompleted
 )

@@ -13,6 +13,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar, TypeAlias
 
+import msgspec
+
 from codex_runtime._sansio.envelope import Envelope, JsonValue, params_of
 from codex_runtime._sansio.turn_buffer import OUTPUT_LIMIT, TextWindow
 from codex_runtime._sansio.turn_events import (
@@ -33,6 +35,7 @@ from codex_runtime._sansio.turn_events import (
     TurnEvent,
     TurnWarning,
 )
+from codex_runtime._sansio.turn_fill import has_made_up_id, is_finished, miss, rest, unheard
 from codex_runtime._sansio.turn_items import (
     ItemFold,
     file_changes,
@@ -81,6 +84,7 @@ class TurnFold:
         self._used_before = used_before
         self._warnings: list[str] = []
         self._retries = 0
+        self._was_away = False
         self._output_room = OUTPUT_BUDGET
         self._line_room = LINE_BUDGET
 
@@ -128,10 +132,39 @@ class TurnFold:
         events: list[TurnEvent] = []
         for item in map(mapping, items if isinstance(items, list) else ()):
             item_id = text(item.get("id"))
-            fold = self._by_id.get(item_id)
+            fold = self._by_id.get(item_id) or self._nameless(item)
             if item.get("type") == "agentMessage" and item_id and (fold is None or fold.state == "started"):
                 events.append((fold or self._open(item_id, "agentMessage")).complete(item))
         return events
+
+    def miss(self) -> tuple[str, ...]:
+        """Take note that pieces of the items that run may have been missed. Returns their ids."""
+        self._was_away = True
+        running = [fold for fold in self._items if fold.state == "started"]
+        for fold in running:
+            miss(fold)
+        return tuple(fold.id for fold in running)
+
+    def fill(self, record: Sequence[dict[str, JsonValue]]) -> list[TurnEvent]:
+        """Take over from the server's record what we have not heard, as if it came now."""
+        events: list[TurnEvent] = []
+        for known, item in unheard(self._items, record):
+            fold = known
+            if fold is None:
+                fold = self._open(text(item.get("id")), text(item.get("type")))
+                fold.is_nameless = has_made_up_id(item)
+                events.append(fold.start(item))
+            self._keep_line(fold, _line_of(item))
+            if is_finished(item):
+                events += rest(fold, item)
+                events.append(self._complete(fold, item))
+        return events
+
+    def _nameless(self, item: dict[str, JsonValue]) -> ItemFold | None:
+        """The message that the record already told, under an id of its own."""
+        words = text(item.get("text"))
+        told = (fold for fold in self._items if fold.is_nameless and fold.message and fold.message.text == words)
+        return next(told, None)
 
     # --- Items ------------------------------------------------------------------------------------------------------
 
@@ -144,14 +177,23 @@ class TurnFold:
         """The item that a delta belongs to, also if its start was not seen; ``None`` if it must be ignored."""
         fold = self._by_id.get(item_id)
         if fold is None:
-            return self._open(item_id, kind) if item_id else None
+            if not item_id:
+                return None
+            fold = self._open(item_id, kind)
+            if self._was_away:
+                miss(fold)  # it began while nobody heard it
         return fold if fold.state == "started" and fold.kind == kind else None
 
-    def _keep_line(self, fold: ItemFold, envelope: Envelope) -> None:
+    def _keep_line(self, fold: ItemFold, line: bytes) -> None:
         """Remember the message itself, as long as there is room for it."""
         self._line_room += len(fold.line)
-        fold.line = envelope.raw if len(envelope.raw) <= self._line_room else b""
+        fold.line = line if len(line) <= self._line_room else b""
         self._line_room -= len(fold.line)
+
+    def _complete(self, fold: ItemFold, item: dict[str, JsonValue]) -> TurnEvent:
+        event = fold.complete(item, max(LEAST_OUTPUT, min(OUTPUT_LIMIT, self._output_room)))
+        self._output_room -= fold.output_size()
+        return event
 
     def _item_started(self, envelope: Envelope) -> Events:
         item = mapping(params_of(envelope).get("item"))
@@ -161,7 +203,7 @@ class TurnFold:
         fold = self._by_id.get(item_id)
         if fold is None or fold.state != "started" or fold.kind != kind:
             fold = self._open(item_id, kind)
-        self._keep_line(fold, envelope)
+        self._keep_line(fold, envelope.raw)
         return (fold.start(item),)
 
     def _item_completed(self, envelope: Envelope) -> Events:
@@ -172,10 +214,8 @@ class TurnFold:
         fold = self._by_id.get(item_id)
         if fold is None or fold.kind != kind:
             fold = self._open(item_id, kind)
-        self._keep_line(fold, envelope)
-        event = fold.complete(item, max(LEAST_OUTPUT, min(OUTPUT_LIMIT, self._output_room)))
-        self._output_room -= fold.output_size()
-        return (event,)
+        self._keep_line(fold, envelope.raw)
+        return (self._complete(fold, item),)
 
     def _text_delta(self, envelope: Envelope) -> Events:
         params = envelope.shallow
@@ -316,6 +356,14 @@ Handler: TypeAlias = Callable[[TurnFold, Envelope], Events]
 def other(envelope: Envelope) -> Events:
     """The event for a message that has none of its own."""
     return (OtherNotification(envelope.method or "", envelope),)
+
+
+def _line_of(item: dict[str, JsonValue]) -> bytes:
+    """The message that would have brought the item; empty if it cannot be written."""
+    try:
+        return msgspec.json.encode({"params": {"item": item}})
+    except (ValueError, RecursionError, msgspec.MsgspecError):
+        return b""  # half of a surrogate pair, say
 
 
 def _final_message(messages: tuple[AgentMessage, ...], status: TurnStatus) -> AgentMessage | None:

@@ -47,6 +47,7 @@ __all__ = [
     "file_changes",
     "mapping",
     "number",
+    "paragraphs",
     "plan_steps",
     "seconds",
     "text",
@@ -80,7 +81,7 @@ def text_or_none(value: JsonValue) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _paragraphs(value: JsonValue) -> str | None:
+def paragraphs(value: JsonValue) -> str | None:
     """The strings of a list, as paragraphs."""
     return "\n\n".join(each for each in value if isinstance(each, str)) if isinstance(value, list) else None
 
@@ -207,13 +208,16 @@ def turn_fault(value: JsonValue) -> TurnFault | None:
 class ItemFold:
     """One item while its turn runs, and what is known of it afterwards.
 
-    ``pieces`` and ``summary`` take the deltas of a text, ``output`` those of a command.
+    ``pieces`` and ``summary`` take the deltas of a text, ``output`` those of a command. ``gap_at`` is how many of them there
+    were when some were first missed; ``is_nameless`` says that ``id`` is not the server's own.
     """
 
     __slots__ = (
         "changes",
         "command",
+        "gap_at",
         "id",
+        "is_nameless",
         "kind",
         "line",
         "message",
@@ -229,6 +233,8 @@ class ItemFold:
         self.kind = kind
         self.state: ItemState = "started"
         self.line = b""
+        self.gap_at: int | None = None
+        self.is_nameless = False
         self.pieces: list[str] = []
         self.summary: list[str] = []
         self.output: TextWindow | None = None
@@ -269,7 +275,8 @@ class ItemFold:
     def agent_message(self) -> AgentMessage:
         """The message, or the part of it that came."""
         if self.message is None:
-            return AgentMessage("".join(self.pieces), None, self.id, is_complete=False)
+            has_gap = self.gap_at is not None
+            return AgentMessage("".join(self.pieces), None, self.id, is_complete=False, has_gap=has_gap)
         return AgentMessage(self.message.text, self.message.phase, self.id)
 
     def reasoning_text(self) -> str:
@@ -331,7 +338,7 @@ class ItemFold:
         return whole
 
     def _complete_reasoning(self, item: dict[str, JsonValue]) -> ReasoningCompleted:
-        summary, content = _paragraphs(item.get("summary")), _paragraphs(item.get("content"))
+        summary, content = paragraphs(item.get("summary")), paragraphs(item.get("content"))
         self.reasoning = ReasoningCompleted(
             "".join(self.summary) if summary is None else summary,
             "".join(self.pieces) if content is None else content,

@@ -82,13 +82,15 @@ class AgentMessage(Struct, frozen=True, gc=False):
     """One message of the agent.
 
     ``phase`` is "commentary", "final_answer" or ``None`` where the model does not say. ``is_complete`` is false for
-    the part of a message that had arrived when the turn ended.
+    the part of a message that had arrived when the turn ended; ``has_gap`` then says that the connection broke in the
+    middle of it, so that pieces may be missing there.
     """
 
     text: str
     phase: str | None
     item_id: str
     is_complete: bool = True
+    has_gap: bool = False
 
 
 class FileChange(Struct, frozen=True, gc=False):

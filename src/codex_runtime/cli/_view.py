@@ -38,6 +38,7 @@ from codex_runtime.client import (
     PlanUpdated,
     ReasoningCompleted,
     ReasoningDelta,
+    Reconnected,
     RetryNotice,
     TextCompleted,
     TextDelta,
@@ -123,6 +124,9 @@ class TurnView:
                 self._head("", "→ ", f"web search: {query}")
             case PlanUpdated(explanation, steps):
                 self._plan(explanation, steps)
+            case Reconnected(unfinished):
+                missing = "; some text may be missing here" if unfinished else ""
+                self._head("", "↻ ", f"connected again{missing}", _NOTE)
             case RetryNotice(message):
                 self._head("", "↻ ", message, _NOTE)
             case TurnWarning(message, details):

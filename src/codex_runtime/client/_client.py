@@ -31,7 +31,7 @@ class Client:
     did not start.
 
     ``hooks`` watch everything that happens here (:mod:`codex_runtime.hooks`); those that judge server requests also come
-    before ``config.on_server_request`` and ``runtime.server_requests()``.
+    before ``config.on_server_request`` and ``runtime.server_requests()``, which get what they leave open.
     """
 
     def __init__(

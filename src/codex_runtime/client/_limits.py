@@ -14,6 +14,7 @@ from codex_runtime._sansio.turn_events import (
     ItemCompleted,
     ItemStarted,
     OtherNotification,
+    Reconnected,
     RetryNotice,
     TurnStarted,
     TurnWarning,
@@ -24,14 +25,16 @@ if TYPE_CHECKING:
 
 __all__ = ["Limits"]
 
-_NO_LIFE: frozenset[type[object]] = frozenset({TurnStarted, RetryNotice, ErrorReported, TurnWarning, OtherNotification})
+_NO_LIFE: frozenset[type[object]] = frozenset(
+    {TurnStarted, RetryNotice, ErrorReported, TurnWarning, Reconnected, OtherNotification}
+)
 _ECHO = "userMessage"
 
 
 class Limits:
     """Watches the time of a turn, and calls ``expire`` once, when the first deadline has passed.
 
-    ``is_asking`` tells whether somebody is asked for leave just now. ``passed`` then says which deadline it was, and is
+    ``is_asking`` tells whether somebody is asked for leave just now, or the silence has another reason. ``passed`` then says which deadline it was, and is
     empty before.
     """
 
@@ -76,6 +79,10 @@ class Limits:
             self._last = self._clock.monotonic()
             if (first := self._timers.pop("first", None)) is not None:
                 first.cancel()
+
+    def excuse(self) -> None:
+        """Let the silence count from now on: so far it was not the agent's."""
+        self._last = self._clock.monotonic()
 
     def stop(self) -> None:
         """Stop the time."""

@@ -21,9 +21,21 @@ if TYPE_CHECKING:
     from codex_runtime._sansio.hooks import AnyHook
     from codex_runtime.runtime import Ticket
 
-__all__ = ["Approvals", "File", "Image", "LocalImage", "Prompt", "RunOptions", "RunProfile", "Skill", "TurnOptions"]
+__all__ = [
+    "Approvals",
+    "File",
+    "Image",
+    "LocalImage",
+    "OnCrash",
+    "Prompt",
+    "RunOptions",
+    "RunProfile",
+    "Skill",
+    "TurnOptions",
+]
 
 Approvals: TypeAlias = "Literal['decline', 'accept', 'stream'] | Callable[[Ticket], Awaitable[None] | None]"
+OnCrash: TypeAlias = Literal["reconcile", "lose"]
 PathLike: TypeAlias = str | os.PathLike[str]
 T = TypeVar("T")
 
@@ -84,6 +96,7 @@ class TurnOptions(TypedDict, total=False):
     deadline: float | None
     idle_deadline: float | None
     first_event_deadline: float | None
+    on_crash: OnCrash
     output_schema: Mapping[str, JsonValue] | None
     hooks: Sequence[AnyHook]
 
@@ -112,6 +125,9 @@ class RunProfile(Struct, frozen=True, kw_only=True):
     - ``idle_deadline``: seconds without a sign of the agent's work, after which the turn is interrupted as well. A command
       that prints nothing is silent too; while an approval waits for its answer, no time passes. ``None`` is for ever.
     - ``first_event_deadline``: likewise for the first such sign, counted from the call; ``None`` is for ever.
+    - ``on_crash``: what becomes of a turn whose app server dies, or whose connection breaks. ``"reconcile"`` waits for the
+      next one, within the deadline, and asks for the server's record: the turn may have ended meanwhile or, on a server
+      that listens, go on. ``"lose"`` ends it at once.
     - ``output_schema``: a JSON schema that the final answer must follow.
     - ``hooks``: see :mod:`codex_runtime.hooks`. Those of a session or a turn come after those of before, and replace none.
     - ``base_instructions``, ``developer_instructions``, ``settings`` (dotted keys of codex's own configuration),
@@ -130,6 +146,7 @@ class RunProfile(Struct, frozen=True, kw_only=True):
     deadline: float | None = 600.0
     idle_deadline: float | None = None
     first_event_deadline: float | None = None
+    on_crash: OnCrash = "reconcile"
     output_schema: Mapping[str, JsonValue] | None = None
     hooks: tuple[AnyHook, ...] = ()
     base_instructions: str | None = None
@@ -154,6 +171,8 @@ class RunProfile(Struct, frozen=True, kw_only=True):
                 raise ConfigError(name, "must be a finite number of seconds above 0, or None")
         if not callable(self.approvals) and self.approvals not in ("decline", "accept", "stream"):
             raise ConfigError("approvals", f"{self.approvals!r} is not 'decline', 'accept', 'stream' or a function")
+        if self.on_crash not in ("reconcile", "lose"):
+            raise ConfigError("on_crash", f"{self.on_crash!r} is not 'reconcile' or 'lose'")
         if self._has_tool_hooks and self.approval_policy == "never":
             raise ConfigError("approval_policy", "'never' would keep hooks from being asked; leave it out")
         for name in ("model", "effort", "summary"):

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Self, Unpack
 
 from msgspec.structs import replace
 
+from codex_runtime._sansio.turn_record import PAGE
 from codex_runtime.client._approvals import StandIn
-from codex_runtime.client._guard import Plan, TurnGuard, Watch
+from codex_runtime.client._guard import TurnGuard, Watch
+from codex_runtime.client._plan import Plan
 from codex_runtime.client._prompt import Prompt, RunProfile, TurnOptions
 from codex_runtime.client._turn import Turn
 from codex_runtime.errors import (
@@ -43,7 +45,8 @@ class Session:
     """A handle on one thread. Get it from ``client.start_session(...)``; close it when done.
 
     The session survives its app server: after a restart the thread is resumed with the same settings, its sandbox
-    included, before anybody can use it. A thread in which no turn ever ran is started afresh, under a new id.
+    included, before anybody can use it, and its turn learns what became of it. A thread in which no turn ever ran is started
+    afresh, under a new id.
 
     What the server asks in the thread while no turn of the session runs is answered by ``profile.approvals``, and what it
     asks for a turn that was lost by that turn's own: a server that listens on a socket asks again after a reconnect.
@@ -131,9 +134,12 @@ class Session:
         Idempotent. Never raises for what the server thinks of it.
         """
         if self._closed is None:
-            self._shut("the session is closed")
-            if self._turn is not None:
-                await self._turn.interrupt()
+            self._closed = "the session is closed"
+            try:
+                if self._turn is not None:
+                    await self._turn.interrupt()
+            finally:
+                self._shut(self._closed)  # only now: the turn may have to be found again before it can be interrupted
             if not archive and self.runtime.connection.phase != "running":
                 return  # no server follows the thread, and the next one will not be told to
             try:
@@ -205,6 +211,7 @@ class Session:
             deadline=plan.profile.deadline,
             idle_deadline=plan.profile.idle_deadline,
             first_event_deadline=plan.profile.first_event_deadline,
+            on_crash=plan.profile.on_crash,
             keep_events=keep_events,
             guard=guard,
             allow_full_access=plan.profile.allow_full_access,
@@ -217,23 +224,40 @@ class Session:
             self._is_attached = True
         except ConnectionLostError:
             raise  # this server died too; the next one is asked again
-        except CodexError:
+        except CodexError as error:
+            if self._turn is not None:
+                self._turn.lose(NOT_RESUMED, error)
             self._shut(NOT_RESUMED)
             raise
 
     async def _bring_back(self, request: Request) -> str:
-        params, word = self.profile.thread_params(self.cwd), self.profile.allow_full_access
-        resume = {"threadId": self.thread_id, "excludeTurns": True, **params}
         try:
-            await request("thread/resume", resume, allow_full_access=word)
+            await self._resume(request)
         except RequestFailedError as error:
             if NO_ROLLOUT not in error.message or self._ran:
                 raise
+            word = self.profile.allow_full_access
             started = await request("thread/start", self.profile.start_params(self.cwd), allow_full_access=word)
             thread_id = str(thread_of("thread/start", started)["id"])
             self._stand_in.follow(thread_id)
+            if self._turn is not None:
+                self._turn.lose("the server has no record of its thread")
             return thread_id
         return self.thread_id
+
+    async def _resume(self, request: Request) -> None:
+        params = {"threadId": self.thread_id, "excludeTurns": True, **self.profile.thread_params(self.cwd)}
+        word = self.profile.allow_full_access
+        if self._turn is not None and self._turn.is_away:
+            # The record comes in the answer: whatever the server says after it, the turn has not heard yet.
+            record = {"initialTurnsPage": PAGE} if self.runtime.config.experimental_api else {"excludeTurns": False}
+            try:
+                await request("thread/resume", {**params, **record}, note=self._turn.found, allow_full_access=word)
+            except RemoteProtocolError as error:
+                self._turn.lose("the server's record of it cannot be read", error)
+            else:
+                return
+        await request("thread/resume", params, allow_full_access=word)
 
     def _shut(self, why: str) -> None:
         self._closed = why

@@ -1,7 +1,10 @@
 """One turn, as its caller sees it: events while it runs, a result at the end, and a way to stop it.
 
-The turn is folded inside the dispatch, message by message, so the result does not depend on how fast anybody reads. What
-waits to be read is bounded by merging deltas; no text is ever cut.
+How it begins is in ``_turn_start``, how it is stopped in ``_turn_interruption``, and all that is known of it in
+``_turn_state``. This file is the door for its caller on one side and for the dispatch on the other.
+
+The one idea: a turn that has begun outlives its connection, as far as the server's record carries. While there is no server
+it waits, within its own deadlines; then the record tells whether it ended, goes on, or is lost.
 """
 
 from __future__ import annotations
@@ -9,44 +12,37 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, TypeAlias
+from typing import TYPE_CHECKING, Self
 
-from codex_runtime._sansio.turn import TurnReducer
-from codex_runtime._sansio.turn_buffer import TurnBuffer
-from codex_runtime._sansio.turn_events import ApprovalRequested, TurnCompleted, TurnEvent
-from codex_runtime._sansio.turn_result import Item, TurnFault, TurnResult
+from codex_runtime._sansio.turn_events import ApprovalRequested
+from codex_runtime._sansio.turn_record import Lost, judge
 from codex_runtime.client._approvals import answer
 from codex_runtime.client._limits import Limits
+from codex_runtime.client._turn_interruption import Interruption
+from codex_runtime.client._turn_start import TurnStart
+from codex_runtime.client._turn_state import Event, TurnState
 from codex_runtime.errors import (
     CodexError,
     ConnectionLostError,
     LocalProtocolError,
-    RemoteProtocolError,
-    RequestFailedError,
-    RequestTimeoutError,
-    SessionBusyError,
+    RuntimeClosedError,
+    RuntimeDeadError,
     TurnFailedError,
     TurnInterruptedError,
     TurnLostError,
     TurnTimeoutError,
 )
-from codex_runtime.runtime import Ticket
 
 if TYPE_CHECKING:
     from codex_runtime._sansio.envelope import Envelope, JsonValue
     from codex_runtime._sansio.hooks import HookReport
+    from codex_runtime._sansio.turn_result import Item, TurnResult
     from codex_runtime.client._guard import TurnGuard
-    from codex_runtime.client._prompt import Approvals
+    from codex_runtime.client._prompt import Approvals, OnCrash
     from codex_runtime.client._session import Session
+    from codex_runtime.runtime import Ticket
 
 __all__ = ["Event", "Turn"]
-
-Event: TypeAlias = TurnEvent | ApprovalRequested[Ticket]
-
-# How long an interrupted turn gets to end, in seconds. The real server needs some 15 ms.
-GRACE = 5.0
-# The server refuses to interrupt a turn that it has accepted but not yet started; ask again after this pause.
-RACE_PAUSE = 0.02
 
 
 class Turn:
@@ -55,6 +51,9 @@ class Turn:
     Iterate it for the events; the last one is :class:`TurnCompleted`. :meth:`finish` waits for the end and returns the
     result, whether or not anybody iterates. Leaving the block before the end, or being cancelled in it, interrupts the
     turn on the server and waits for its end within a grace.
+
+    If the app server dies or the connection breaks in mid-turn, the turn waits for the next one, within its deadline, and
+    asks for the server's record: it may have ended meanwhile, or go on (:class:`Reconnected`), or be lost.
     """
 
     def __init__(
@@ -66,56 +65,52 @@ class Turn:
         deadline: float | None,
         idle_deadline: float | None = None,
         first_event_deadline: float | None = None,
+        on_crash: OnCrash = "reconcile",
         keep_events: bool = True,
         guard: TurnGuard | None = None,
         allow_full_access: bool = False,
     ) -> None:
         self._session = session
         self._runtime = session.runtime
-        self._clock = session.runtime.clock
-        self._params = params
         self.approvals = approvals
         self._limits = Limits(
-            self._clock,
+            session.runtime.clock,
             whole=deadline,
             first_event=first_event_deadline,
             idle=idle_deadline,
             is_asking=self._is_asking,
             expire=self._expire,
         )
+        self._on_crash = on_crash
         self._keep_events = keep_events
-        self._reducer = TurnReducer(session.thread_id)
-        self._buffer: TurnBuffer[Event] = TurnBuffer()
-        self._waiters: list[asyncio.Future[None]] = []
-        self._over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._lost: ConnectionLostError | None = None
+        self._state = TurnState(session.runtime, session.thread_id, keep_events=keep_events)
+        self._interruption = Interruption(self._state)
+        self._start = TurnStart(
+            self._state, session, params, self, self._interruption, allow_full_access=allow_full_access
+        )
         self._asking: asyncio.Task[None] | None = None
         self._timeout: asyncio.Task[None] | None = None
-        self._stop_listening: Callable[[], None] | None = None
-        self._is_taken_for_remark = False
-        self._given_up = False
         self._guard = guard
-        self._allow_full_access = allow_full_access
 
     @property
     def thread_id(self) -> str:
         """The thread that the turn belongs to."""
-        return self._reducer.thread_id
+        return self._state.thread_id
 
     @property
     def turn_id(self) -> str | None:
         """The server's id of the turn, once it has started."""
-        return self._reducer.turn_id
+        return self._state.turn_id
 
     @property
     def is_over(self) -> bool:
         """True once the turn has its result."""
-        return self._reducer.is_over
+        return self._state.is_over
 
     @property
     def result(self) -> TurnResult:
         """What has come of the turn so far; exact and final once it is over."""
-        return self._reducer.partial()
+        return self._state.reducer.partial()
 
     @property
     def hook_report(self) -> HookReport | None:
@@ -125,7 +120,7 @@ class Turn:
     @property
     def may_run_on(self) -> bool:
         """True if we gave the turn up before the server told its end."""
-        return self._given_up
+        return self._state.was_given_up
 
     async def __aenter__(self) -> Self:
         """Start the turn.
@@ -149,11 +144,12 @@ class Turn:
         self._session.begin(self)
         self._limits.start()
         # A task of its own, so that a cancelled caller can still learn which turn it has to interrupt.
-        self._asking = asyncio.get_running_loop().create_task(self._ask(), name="start a turn")
+        self._asking = asyncio.get_running_loop().create_task(self._start.ask(), name="start a turn")
+        over = self._state.over
         try:
-            await asyncio.wait([self._asking, self._over], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait([self._asking, over], return_when=asyncio.FIRST_COMPLETED)
             if self._asking.cancelled():
-                await asyncio.wait([self._over])  # whoever stopped it is about to tell the end
+                await asyncio.wait([over])  # whoever stopped it is about to tell the end
             elif not self.is_over:
                 self._asking.result()
         except asyncio.CancelledError:
@@ -181,12 +177,10 @@ class Turn:
     async def __anext__(self) -> Event:
         """Return the next event. Ends after :class:`TurnCompleted`; does not raise for turns that failed."""
         self._require_entered()
-        while (event := self._buffer.pop()) is None:
+        while (event := self._state.pop()) is None:
             if self.is_over:
                 raise StopAsyncIteration
-            waiter = asyncio.get_running_loop().create_future()
-            self._waiters.append(waiter)
-            await waiter
+            await self._state.wait()
         return event
 
     async def take(self) -> list[Event]:
@@ -195,7 +189,7 @@ class Turn:
             events = [await anext(self)]
         except StopAsyncIteration:
             return []
-        while (event := self._buffer.pop()) is not None:
+        while (event := self._state.pop()) is not None:
             events.append(event)
         return events
 
@@ -206,15 +200,15 @@ class Turn:
         :class:`TurnLostError`, each with the partial result. Events that nobody read are kept for whoever still iterates.
         """
         self._require_entered()
-        await asyncio.wait([self._over])
-        return self._outcome(self._reducer.partial())
+        await asyncio.wait([self._state.over])
+        return self._outcome(self.result)
 
     async def interrupt(self) -> TurnResult:
         """Stop the turn on the server and wait for its end, within a grace. Returns what had come of it."""
         self._require_entered()
         if not self.is_over:
-            await self._stop()
-        return self._reducer.partial()
+            await self._interruption.stop(self._asking)
+        return self.result
 
     async def steer(self, text: str) -> None:
         """Say something more to the running turn. Raises :class:`RequestFailedError` if it is already over."""
@@ -229,8 +223,8 @@ class Turn:
 
     def envelope(self, envelope: Envelope) -> None:
         """Fold a message of the thread."""
-        if events := self._reducer.apply(envelope):
-            self._push(events)
+        if events := self._state.reducer.apply(envelope):
+            self._state.push(events)
             if self._limits.needs_events:
                 self._limits.note(events)
             if self._guard is not None:
@@ -245,201 +239,94 @@ class Turn:
         self._show(ticket)
         return self._keep_events if self.approvals == "stream" else answer(self._runtime, ticket, self.approvals)
 
-    def _show(self, ticket: Ticket) -> None:
-        self._push([ApprovalRequested(ticket)])
-
     def known_items(self, turn_id: str) -> Sequence[Item]:
         """The items of this turn so far, if it is meant."""
         return self.result.items if turn_id == self.turn_id else ()
 
     def lost(self, error: ConnectionLostError) -> None:
-        """End the turn: its server is gone."""
-        self._lost = error
+        """Wait for the next server, or end the turn if there will be none."""
+        if self.is_over:
+            return
+        self._state.cause = error
         # One that has not begun is told by the answer to turn/start, which may yet go to the next server.
         if self.turn_id is not None:
-            self._end_as_lost(error)
+            if self._on_crash == "lose" or isinstance(error, RuntimeDeadError | RuntimeClosedError):
+                self._state.lose()
+            else:
+                self._state.is_away = True
 
-    # -- the start -------------------------------------------------------------------------------------------------
+    def ready(self) -> None:
+        """End the turn if the next server is there and the turn was not found again on it."""
+        if self._state.is_away:
+            self.lose("its thread was not found again in time")
 
-    async def _ask(self) -> None:
-        """Have the server begin the turn."""
-        until = self._clock.monotonic() + self._runtime.config.request_deadline
-        try:
-            while not await self._ask_once(until):
-                # While it waited in line, the server was restarted and the thread began afresh under another id.
-                continue
-        except RequestTimeoutError:
-            if self._runtime.connection.phase == "running":
-                await self._interrupt_once("", GRACE)
-            raise
-        if self._is_taken_for_remark:
-            await self._interrupt_once(self._session.loose_turn or "", GRACE)
-            raise SessionBusyError(
-                "the server still ran the turn before, which was lost or had ignored its interruption; try again"
-            )
-        if self.turn_id is None and not self.is_over:
-            raise RemoteProtocolError("turn/start: the result has no turn id")
+    # -- for the session -------------------------------------------------------------------------------------------
 
-    async def _ask_once(self, until: float) -> bool:
-        """Ask for the turn. False: the thread has another id by now."""
-        await self._wait_ready(until)
-        thread_id = self._session.require_thread()
-        if (left := until - self._clock.monotonic()) <= 0:
-            raise RequestTimeoutError("turn/start", self._runtime.config.request_deadline)
-        self._listen(thread_id)
-        word = self._allow_full_access
-        try:
-            await self._runtime.request_and_note(
-                "turn/start", self._params(), self._begin, deadline=left, allow_full_access=word
-            )
-        except RequestFailedError:
-            if thread_id == self._session.thread_id:
-                raise
-            return False
-        except ConnectionLostError as error:
-            if self._lost is None:
-                raise
-            self._end_as_lost(error)
-        return True
+    @property
+    def is_away(self) -> bool:
+        """True while there is no connection that could tell whether the turn still runs."""
+        return self._state.is_away
 
-    async def _wait_ready(self, until: float) -> None:
-        if self._runtime.connection.phase != "running":
-            ready = asyncio.get_running_loop().create_task(self._runtime.wait_ready())
-            try:
-                await self._first(ready, until=until)
-                if ready.done():
-                    ready.result()
-            finally:
-                ready.cancel()
+    def found(self, reply: JsonValue) -> None:
+        """Learn from the answer to ``thread/resume`` what became of the turn. Called inside the dispatch."""
+        if self._state.is_away and self.turn_id is not None:
+            verdict = judge(self.turn_id, reply)
+            if isinstance(verdict, Lost):
+                self._blame(verdict.reason)
+            self._limits.excuse()
+            events = self._state.recover(verdict)
+            self._limits.note(events)
+            if self._guard is not None:
+                self._guard.note(events, self.turn_id)
 
-    def _listen(self, thread_id: str) -> None:
-        if self._stop_listening is not None:
-            self._stop_listening()
-        if thread_id != self._reducer.thread_id:
-            ends_as, self._reducer = self._reducer.interrupted_as, TurnReducer(thread_id)
-            self._reducer.interrupted_as = ends_as
-        self._stop_listening = self._runtime.listen(thread_id, self)
+    def lose(self, why: str, error: CodexError | None = None) -> None:
+        """End the turn, if it waits to be found: it will not be."""
+        if self._state.is_away:
+            self._blame(why, error)
+            self._state.lose()
 
-    def _begin(self, reply: JsonValue) -> None:
-        """Learn the turn's id, before any message of the turn comes."""
-        turn = reply.get("turn") if isinstance(reply, dict) else None
-        turn_id = turn.get("id") if isinstance(turn, dict) else None
-        if isinstance(turn_id, str):
-            # A busy thread does not refuse a turn, it takes it for a remark on the one that runs.
-            self._is_taken_for_remark = turn_id == self._session.loose_turn
-            if not self._is_taken_for_remark:
-                self._push(self._reducer.begin(turn_id))
+    # -- inside ----------------------------------------------------------------------------------------------------
 
-    # -- the end ---------------------------------------------------------------------------------------------------
+    def _show(self, ticket: Ticket) -> None:
+        self._state.push([ApprovalRequested(ticket)])
+
+    def _is_asking(self) -> bool:
+        """Tell whether a silence is not the agent's."""
+        return self.is_away or any(ticket.thread_id == self.thread_id for ticket in self._runtime.tickets)
+
+    def _expire(self) -> None:
+        if self.is_away:
+            self.lose(self._limits.passed)
+        elif not self.is_over:
+            self._state.reducer.interrupted_as = "timed_out"
+            stopping = self._interruption.stop(self._asking)
+            self._timeout = asyncio.get_running_loop().create_task(stopping, name="interrupt a late turn")
+
+    def _blame(self, why: str, error: CodexError | None = None) -> None:
+        """Add to the cause why the turn could not be found again."""
+        if (first := self._state.cause) is not None:
+            cause = ConnectionLostError(f"{first}; {why}", generation=first.generation, exit=first.exit)
+            cause.__cause__ = error
+            self._state.cause = cause
 
     async def _end(self) -> None:
         try:
             if not self.is_over:
-                await self._stop()
+                await self._interruption.stop(self._asking)
         finally:
             await self._close()
 
-    async def _stop(self) -> None:
-        """Have the server stop the turn, and end it on our side if that does not happen within the grace."""
-        until = self._clock.monotonic() + GRACE
-        asking = self._asking
-        if asking is not None and not asking.done():
-            # With no server to talk to, nothing was asked yet. Else half of the grace is for the start to be answered, which
-            # names the turn, and the rest for the interruption.
-            if is_asked := self._runtime.connection.phase == "running":
-                await self._first(asking, self._over, until=until - GRACE / 2)
-            if not asking.done():
-                asking.cancel()
-                try:
-                    await asyncio.wait([asking])
-                    if is_asked and self.turn_id is None:
-                        # It may begin all the same. Without an id, the server takes whichever turn there is.
-                        await self._interrupt_once("", until - self._clock.monotonic())
-                finally:
-                    if self.turn_id is None:
-                        self._give_up()
-        if self.turn_id is not None:
-            await self._interrupt(self.turn_id, until)
-        self._give_up()
-
-    async def _interrupt(self, turn_id: str, until: float) -> None:
-        """Ask the server to stop the turn until it does, or the time is over."""
-        while not self.is_over and (left := until - self._clock.monotonic()) > 0:
-            if await self._interrupt_once(turn_id, left):
-                break
-            # Accepted but not started yet, or just over: only a little patience tells which.
-            await self._first(self._over, until=min(until, self._clock.monotonic() + RACE_PAUSE))
-        await self._first(self._over, until=until)
-
-    async def _interrupt_once(self, turn_id: str, seconds: float) -> bool:
-        """Ask the server to stop the turn. False: it says that there is none."""
-        params = {"threadId": self.thread_id, "turnId": turn_id}
-        asking = self._runtime.request("turn/interrupt", params, deadline=seconds)
-        request = asyncio.get_running_loop().create_task(asking, name="interrupt a turn")
-        try:
-            # A turn that just ended was interrupted by somebody else: the server may then never answer.
-            await asyncio.wait([request, self._over], return_when=asyncio.FIRST_COMPLETED)
-            if request.done():
-                request.result()
-        except RequestFailedError:
-            return False
-        except CodexError:
-            # No answer, or no server. The end of the turn is told by its own message, if at all.
-            return True
-        finally:
-            request.cancel()
-        return True
-
-    def _is_asking(self) -> bool:
-        return any(ticket.thread_id == self.thread_id for ticket in self._runtime.tickets)
-
-    def _expire(self) -> None:
-        if not self.is_over:
-            self._reducer.interrupted_as = "timed_out"
-            self._timeout = asyncio.get_running_loop().create_task(self._stop(), name="interrupt a late turn")
-
-    def _give_up(self) -> None:
-        if not self.is_over:
-            self._given_up = True
-            self._push(self._reducer.end(self._reducer.interrupted_as))
-
-    def _end_as_lost(self, error: ConnectionLostError) -> None:
-        self._push(self._reducer.end("lost", TurnFault(str(error), kind="connectionLost")))
-
     async def _close(self) -> None:
         """Let go of everything."""
-        self._give_up()
+        self._state.give_up()
         self._limits.stop()
-        if self._stop_listening is not None:
-            self._stop_listening()
+        self._start.stop_listening()
         self._session.end(self)
         tasks = [task for task in (self._asking, self._timeout) if task is not None]
         for task in tasks:
             task.cancel()
         # What came of them was told by the result, or is of no more use to anybody.
         await asyncio.gather(*tasks, return_exceptions=True)
-
-    # -- inside ----------------------------------------------------------------------------------------------------
-
-    async def _first(self, *waits: asyncio.Future[None], until: float) -> None:
-        """Wait until one of these is done, or the time has come."""
-        late: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        timer = self._clock.call_at(until, _wake, late)
-        try:
-            await asyncio.wait([*waits, late], return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            timer.cancel()
-
-    def _push(self, events: Sequence[Event]) -> None:
-        for event in events:
-            if self._keep_events:
-                self._buffer.push(event)
-            if isinstance(event, TurnCompleted):
-                self._runtime.note_turn(event.result.status, event.result.duration or 0.0)
-                _wake(self._over)
-        waiters, self._waiters = self._waiters, []
-        for waiter in waiters:
-            _wake(waiter)
 
     def _require_entered(self) -> None:
         if self._asking is None:
@@ -454,11 +341,7 @@ class Turn:
             case "timed_out":
                 raise TurnTimeoutError(self._limits.passed, result)
             case "lost":
-                raise TurnLostError(f"the turn was lost: {self._lost}", result) from self._lost
+                cause = self._state.cause
+                raise TurnLostError(f"the turn was lost: {cause}", result) from cause
             case _:
                 raise TurnInterruptedError("the turn was interrupted", result)
-
-
-def _wake(waiter: asyncio.Future[None]) -> None:
-    if not waiter.done():
-        waiter.set_result(None)

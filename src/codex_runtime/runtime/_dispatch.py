@@ -50,7 +50,10 @@ class ThreadListener(Protocol):
         """Take a server request of the thread. True: somebody here will settle it."""
 
     def lost(self, error: ConnectionLostError) -> None:
-        """The app server died; nothing more comes from this generation."""
+        """The app server died, and nothing more comes from this generation; or it is certain that no other one will come."""
+
+    def ready(self) -> None:
+        """The next app server is ready, and whoever could find a thread again on it has."""
 
 
 @runtime_checkable
@@ -133,6 +136,12 @@ class Dispatch:
             for listener in listeners:
                 self._guarded(listener.lost, error)
 
+    def ready(self) -> None:
+        """Tell everyone who follows a thread that there is another generation."""
+        for listeners in list(self._listeners.values()):
+            for listener in listeners:
+                self._guarded(listener.ready)
+
     def _accept(self, link: Link[Call], received: Received[Call], size: int) -> None:
         envelopes = received.envelopes
         counters = self._counters
@@ -182,9 +191,9 @@ class Dispatch:
                 except Exception:  # noqa: BLE001  # a guest's fault stays the guest's
                     self._counters.guest_errors += 1
 
-    def _guarded(self, call: Callable[[T], None], value: T) -> None:
+    def _guarded(self, call: Callable[..., None], *values: object) -> None:
         try:
-            call(value)
+            call(*values)
         except Exception:  # noqa: BLE001  # a guest's fault stays the guest's
             self._counters.guest_errors += 1
 

@@ -194,6 +194,8 @@ class Life:
         """Open the new server to everyone."""
         self._set_connection(Connection("running", link.generation, None))
         self.ready_at = self._clock.monotonic()
+        if previous is not None:
+            self._dispatch.ready()
         if self._held:
             link.transport.pause_reading()
         self._calls.link = link
@@ -233,6 +235,7 @@ class Life:
         generation = self.connection.generation if error.generation is None else error.generation
         self._set_connection(Connection("dead", generation, str(error)))
         self._calls.close(self._gone)
+        self._dispatch.lost(self._gone())
         self._desk.end(self._gone, "the app server is gone")
         self._fanout.close(self._gone)
         self.tell(self._config.on_dead, self._gone())

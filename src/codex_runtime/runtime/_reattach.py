@@ -14,6 +14,7 @@ from codex_runtime._sansio.envelope import JsonValue
 if TYPE_CHECKING:
     from codex_runtime._io.clock import Clock
     from codex_runtime._io.link import Link
+    from codex_runtime._sansio.envelope import Envelope
     from codex_runtime.runtime._calls import Call, Calls
     from codex_runtime.runtime.metrics import Counters
 
@@ -21,10 +22,21 @@ __all__ = ["Reattach", "Reattachments", "Request"]
 
 
 class Request(Protocol):
-    """The way to the new server, which nobody else may use yet."""
+    """A way to ask a new app server, before anybody else may."""
 
-    async def __call__(self, method: str, params: object, *, allow_full_access: bool = False) -> JsonValue:
-        """Ask it for something, as ``Runtime.request`` does."""
+    async def __call__(
+        self,
+        method: str,
+        params: object,
+        /,
+        *,
+        allow_full_access: bool = False,
+        note: Callable[[JsonValue], None] | None = None,
+    ) -> JsonValue:
+        """Return the result, as ``Runtime.request`` does.
+
+        ``note`` gets it as well, inside the dispatch, before anything that came after it is folded.
+        """
         ...
 
 
@@ -69,10 +81,23 @@ class Reattachments:
         # These calls skip the line, and so its bound: the server loses requests above some number.
         room = asyncio.Semaphore(self._max_in_flight)
 
-        async def request(method: str, params: object, *, allow_full_access: bool = False) -> JsonValue:
+        async def request(
+            method: str,
+            params: object,
+            /,
+            *,
+            allow_full_access: bool = False,
+            note: Callable[[JsonValue], None] | None = None,
+        ) -> JsonValue:
+            def at_once(envelope: Envelope) -> None:
+                if note is not None and envelope.fault is None and not envelope.refused:
+                    note(self._calls.decoded(method, envelope))
+
             async with room:
-                asked = self._calls.request(method, params, on=link, allow_full_access=allow_full_access)
-                return self._calls.decoded(method, await asked)
+                response = await self._calls.request(
+                    method, params, on=link, at_once=note and at_once, allow_full_access=allow_full_access
+                )
+                return self._calls.decoded(method, response)
 
         async def bring(back: Reattach) -> None:
             try:

@@ -127,6 +127,11 @@ class FakeServerCore:
         self._parked.clear()
         self._open.clear()
 
+    def disconnect(self) -> None:
+        """The client is gone and the process lives on, as one does that listens on a socket."""
+        self.client = None
+        self.subscribed.clear()
+
     # -- what methods and turns do with it ---------------------------------------------------------------------------
 
     def now(self) -> float:
@@ -184,6 +189,12 @@ class FakeServerCore:
             if runner.turn is play:
                 del self._open[rpc_id]
                 self._tell_resolved(rpc_id, request)
+
+    def ask_again(self, thread: FakeThread) -> None:
+        """Ask a client that was not there before what the thread still waits for, under the same id."""
+        for asked, _, runner in list(self._open.values()):
+            if runner.turn is not None and runner.turn.thread is thread:
+                self._send({"method": asked.method, "id": asked.rpc_id, "params": asked.params}, asked.method)
 
     def reply(self, call: Call, result: JsonObject) -> None:
         """Answer a request, now or as ordered."""

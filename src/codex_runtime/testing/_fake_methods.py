@@ -177,9 +177,13 @@ class Methods:
         if thread.writer is None:
             thread.sandbox = SANDBOXES["read-only"]  # the one setting that the real server does not bring back
         _apply_settings(thread, call.params)
+        is_heard = thread.id in self._core.subscribed
         self._load(thread)
         with_turns = not call.params.get("excludeTurns")
-        self._core.reply(call, {"thread": self._wire(thread, with_turns=with_turns), **thread.settings()})
+        page = self._page(thread, call.params.get("initialTurnsPage"))
+        self._core.reply(call, {"thread": self._wire(thread, with_turns=with_turns), **thread.settings(), **page})
+        if not is_heard:
+            self._core.ask_again(thread)
 
     def _thread_fork(self, call: Call) -> None:
         source = self._core.disk.threads.get(call.text("threadId"))
@@ -346,6 +350,14 @@ class Methods:
         if thread is None or not (thread.has_rollout or thread.id in self._core.statuses):
             raise _refused(f"no rollout found for thread id {call.text('threadId')}")
         return thread
+
+    def _page(self, thread: FakeThread, asked: object) -> JsonObject:
+        if not isinstance(asked, dict):
+            return {}
+        if not self._core.capability("experimentalApi"):
+            raise _refused("thread/resume.initialTurnsPage requires experimentalApi capability")
+        data = [turn.wire(view=asked.get("itemsView", "summary")) for turn in reversed(thread.turns)]
+        return {"initialTurnsPage": {"data": data[: asked.get("limit")], "nextCursor": None, "backwardsCursor": None}}
 
     def _wire(self, thread: FakeThread, *, with_turns: bool = False) -> JsonObject:
         return thread.wire(self._core.statuses.get(thread.id, {"type": "notLoaded"}), with_turns=with_turns)

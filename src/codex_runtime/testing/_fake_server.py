@@ -20,22 +20,17 @@ from typing import TYPE_CHECKING, Self, final
 
 from codex_runtime._io.clock import Clock, LoopClock
 from codex_runtime._io.process import ProcessLauncher, ProcessSpec
-from codex_runtime._sansio.restart import Exit
 from codex_runtime.testing._fake_core import FakeServerCore
 from codex_runtime.testing._fake_log import Answer, Asked, History, Received
+from codex_runtime.testing._fake_memory import Ending, MemoryBody
 from codex_runtime.testing._fake_orders import Death, Handler, Moment, Orders, Refusal, ReplyOrder
 from codex_runtime.testing._fake_process import PuppetBody, PuppetHost, PuppetMaster
 from codex_runtime.testing._fake_script import (
     ANYTIME,
-    CloseStdout,
     Die,
-    Fault,
     Grandchild,
-    IgnoreTerm,
     Script,
-    Stderr,
     Step,
-    StopReading,
 )
 from codex_runtime.testing._fake_session import FakeSession
 from codex_runtime.testing._fake_threads import FakeDisk
@@ -87,8 +82,9 @@ class FakeAppServer:
         self._clock: Clock = LoopClock() if clock is None else clock
         self._chunk = chunk
         self._launch_errors: deque[Exception] = deque()
-        self._live: dict[int, tuple[FakeSession, _MemoryBody | PuppetBody]] = {}
+        self._live: dict[int, tuple[FakeSession, MemoryBody | PuppetBody]] = {}
         self._past: list[FakeSession] = []
+        self._unheard: FakeSession | None = None
         self._changed = asyncio.Event()
         master = PuppetMaster(born=self._reported, bore=self._bore, gone=self._gone)
         self._host = PuppetHost(master) if process else None
@@ -196,6 +192,18 @@ class FakeAppServer:
         """End the latest generation now: by a signal (SIGKILL unless said otherwise), or with an exit status."""
         self.play(Die(signal=signal, code=code))
 
+    def disconnect(self) -> None:
+        """Lose the connection to the latest generation, which lives on: the next launch connects to it again.
+
+        So does a server that listens on a socket. What it says meanwhile, nobody hears. Only for one in memory.
+        """
+        session, body = self._live[max(self._live)]
+        if not isinstance(body, MemoryBody):
+            raise RuntimeError("a process has no connection but its pipes")  # noqa: TRY004  the type is fine
+        session.disconnect()
+        self._unheard = session
+        body.link.break_off()
+
     # -- what goes wrong ---------------------------------------------------------------------------------------------
 
     def die_at(
@@ -249,10 +257,17 @@ class FakeAppServer:
         if self._host is not None:
             return await ProcessLauncher(ProcessSpec(argv=self.argv)).launch(receiver)
         link = MemoryLink(receiver, chunk=self._chunk)
-        body = _MemoryBody(link)
-        session = self._born(body, pid=os.getpid())
-        link.serve(_Ending(session, lambda: self._gone(session)))
-        session.start(body)
+        body = MemoryBody(link)
+        if (unheard := self._unheard) is not None:
+            session, self._unheard = unheard, None
+            self._live[session.core.generation] = (session, body)
+        else:
+            session = self._born(body, pid=os.getpid())
+        link.serve(Ending(session, lambda: self._gone(session)))
+        if unheard is None:
+            session.start(body)
+        else:
+            session.connect(body)
         return link
 
     @property
@@ -297,6 +312,9 @@ class FakeAppServer:
         """End what is still alive and wait until nothing of it runs. Safe to call again."""
         for _, body in list(self._live.values()):
             body.kill()
+        if self._unheard is not None:
+            self._unheard.close()
+            self._gone(self._unheard)
         if self._host is not None and self._is_open:
             await self._host.aclose()
         self._is_open = False
@@ -315,7 +333,7 @@ class FakeAppServer:
         self._grandchildren.append(pid)
         self._tell()
 
-    def _born(self, body: _MemoryBody | PuppetBody, *, pid: int) -> FakeSession:
+    def _born(self, body: MemoryBody | PuppetBody, *, pid: int) -> FakeSession:
         core = FakeServerCore(
             generation=self._history.born(),
             disk=self._disk,
@@ -345,44 +363,3 @@ class FakeAppServer:
     def _tell(self) -> None:
         self._changed.set()
         self._changed = asyncio.Event()
-
-
-class _Ending:
-    """A session whose end is also told to the fake."""
-
-    def __init__(self, session: FakeSession, gone: Callable[[], None]) -> None:
-        self._session = session
-        self._gone = gone
-
-    def feed(self, data: bytes) -> None:
-        self._session.feed(data)
-
-    def close(self) -> None:
-        self._session.close()
-        self._gone()
-
-
-class _MemoryBody:
-    """Faults, done to a link in memory."""
-
-    def __init__(self, link: MemoryLink) -> None:
-        self.link = link
-
-    def send(self, data: bytes) -> None:
-        self.link.send(data)
-
-    def kill(self) -> None:
-        self.link.kill()
-
-    def inflict(self, fault: Fault) -> None:
-        match fault:
-            case Die(signal=signal, code=code):
-                self.link.end(Exit(code=code, signal=signal, stderr_tail=self.link.stderr_tail()))
-            case CloseStdout():
-                self.link.hang_up()  # for whoever can hear a server no more ends it
-            case StopReading():
-                self.link.stop_reading()
-            case IgnoreTerm():
-                self.link.ignore_term()
-            case Stderr(text):
-                self.link.log(text)

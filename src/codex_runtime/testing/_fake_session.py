@@ -59,6 +59,17 @@ class FakeSession:
         self._body = body
         self._act(self.core.start())
 
+    def disconnect(self) -> None:
+        """Lose the client: what is said from now on, nobody hears."""
+        self._body = None
+        self._rest = b""
+        self.core.disconnect()
+        self.tell()
+
+    def connect(self, body: Body) -> None:
+        """Serve another client."""
+        self._body = body
+
     def feed(self, data: bytes) -> None:
         """The client wrote this much."""
         *lines, self._rest = (self._rest + data).split(b"\n")
@@ -87,9 +98,7 @@ class FakeSession:
         await asyncio.gather(*self._waits, return_exceptions=True)
 
     def _act(self, outputs: Iterable[Output]) -> None:
-        body = self._body
-        assert body is not None, "start the session first"
-        said = b""
+        said, body = b"", self._body or _NOBODY
         for output in outputs:
             if isinstance(output, bytes):
                 said += output
@@ -123,3 +132,16 @@ class FakeSession:
         self._timers.pop(key, None)
         self._act(self.core.proceed(key))
         self.tell()
+
+
+class _Nobody:
+    """No client is there."""
+
+    def send(self, data: bytes) -> None:
+        pass
+
+    def inflict(self, fault: Fault) -> None:
+        pass
+
+
+_NOBODY = _Nobody()

@@ -26,14 +26,18 @@ SANDBOXES: dict[str, JsonObject] = {
 }
 
 
+SAID = frozenset({"userMessage", "agentMessage", "reasoning"})
+
+
 @final
 @dataclass(slots=True, kw_only=True)
 class FakeTurn:
-    """One turn. ``items`` are the finished ones."""
+    """One turn. ``items`` are the finished ones, ``running`` those that take time and are at it."""
 
     id: str
     status: str = "inProgress"
     items: list[JsonObject] = field(default_factory=list)
+    running: list[JsonObject] = field(default_factory=list)
     error: JsonObject | None = None
     started_at: float | None = None
     completed_at: float | None = None
@@ -42,7 +46,13 @@ class FakeTurn:
         """The turn as the protocol tells it: ``notLoaded`` has no items, ``summary`` the last message, ``full`` all."""
         items: list[JsonObject] = []
         if view == "full":
-            items = list(self.items)
+            items = [*self.items, *self.running]
+            if self.status == "inProgress":
+                # Until the end, the real server makes up the ids of all that is said.
+                items = [
+                    {**item, "id": f"item-{place}"} if item["type"] in SAID else item
+                    for place, item in enumerate(items, 1)
+                ]
         elif view == "summary":
             items = [item for item in self.items if item["type"] == "agentMessage"][-1:]
         duration = None
@@ -169,5 +179,6 @@ class FakeDisk:
             for turn in thread.turns:
                 if turn.status == "inProgress":
                     turn.status = "interrupted"
+                    turn.running.clear()
             if not thread.has_rollout:
                 del self.threads[thread.id]

@@ -339,9 +339,12 @@ class TurnPlay:
         self._stage.set_status(self.thread, {"type": "active", "activeFlags": list(flags)})
 
     def _start(self, item: JsonObject) -> None:
+        if "status" in item:
+            self.turn.running.append(item)
         self._notify("item/started", {"item": item, "startedAtMs": self._ms()})
 
     def _complete(self, item: JsonObject) -> None:
+        self.turn.running = [other for other in self.turn.running if other["id"] != item["id"]]
         self.turn.items.append(item)
         self._notify("item/completed", {"item": item, "completedAtMs": self._ms()})
 

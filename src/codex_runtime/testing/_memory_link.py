@@ -150,6 +150,11 @@ class MemoryLink:
             self._served.close()
         self._deliver_soon()
 
+    def break_off(self) -> None:
+        """Lose the connection; the server lives on."""
+        self._served = None
+        self.end(Exit(reason="the connection broke"))
+
     # -- between -----------------------------------------------------------------------------------------------------
 
     def _feed_soon(self) -> None:
