@@ -36,8 +36,8 @@ def test_a_frozen_counter_is_a_copy() -> None:
 def test_two_runtimes_do_not_count_together() -> None:
     """Each has counters of its own."""
     one, two = Counters(), Counters()
-    one.settled["declined"] += 1
-    assert two.settled == {}
+    one.restarts["died"] += 1
+    assert two.restarts == {}
 
 
 async def test_a_picture_does_not_change() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from codex_runtime._sansio.envelope import NO_STAMP, Envelope, decode_lines
 from codex_runtime._sansio.projection import Connection, Projection, RuntimeState, StateLimits
-from codex_runtime._sansio.state import ItemState, ThreadState, TurnState
+from codex_runtime._sansio.state import ItemState, PendingRequest, ThreadState, TurnState
 from codex_runtime._sansio.state_text import byte_size
 
 THREAD, TURN, ITEM = "01a20439-970b", "01a20439-972d", "msg_1"
@@ -254,12 +254,11 @@ def test_the_end_of_a_generation_loses_what_ran() -> None:
             turn_message("started", thread="other"),
         )
     )
-    add_pending(projection, "1", generation=0)
     projection.end_generation()
     state = projection.snapshot()
     assert [turn.status for turn in thread_of(state).turns.values()] == ["completed", "lost"]
     assert (item_of(state).status, item_of(state).text) == ("closed", "partial")
-    assert (thread_of(state).active_turn, state.threads["other"].active_turn, dict(state.pending)) == (None, None, {})
+    assert (thread_of(state).active_turn, state.threads["other"].active_turn) == (None, None)
     projection.end_generation()
     assert projection.snapshot() is state
 
@@ -325,31 +324,26 @@ def test_leaving_can_be_undone_and_needs_a_known_thread() -> None:
 # -- connection and pending requests -----------------------------------------------------------------------------------
 
 
-def add_pending(projection: Projection, ticket_id: str, generation: int) -> None:
-    """Open a request of the server."""
-    projection.add_pending(
-        ticket_id=ticket_id,
-        method="item/commandExecution/requestApproval",
-        thread_id=THREAD,
-        turn_id=TURN,
-        item_id=ITEM,
-        opened_at=1.0,
-        deadline=61.0,
-        generation=generation,
-    )
-
-
 def test_pending_requests_come_and_go() -> None:
-    """They are shown until removed; a snapshot that was taken keeps them."""
-    projection = Projection()
-    for ticket_id, generation in (("a", 0), ("b", 0), ("c", 1)):
-        add_pending(projection, ticket_id, generation)
+    """A snapshot asks which wait, once for each change, and keeps what it was told."""
+    waiting: dict[str, PendingRequest] = {}
+    asked: list[int] = []
+
+    def pending() -> dict[str, PendingRequest]:
+        asked.append(len(waiting))
+        return dict(waiting)
+
+    projection = Projection(pending=pending)
+    assert projection.snapshot().pending == {}
+    for ticket_id in "ab":
+        waiting[ticket_id] = PendingRequest(ticket_id=ticket_id, method="ask")
+        projection.pending_changed()
     first = projection.snapshot()
-    assert (list(first.pending), first.pending["a"].deadline) == (["a", "b", "c"], 61.0)
-    projection.remove_pending("a")
-    projection.remove_pending("a")
-    assert list(projection.snapshot().pending) == ["b", "c"]
-    assert list(first.pending) == ["a", "b", "c"]
+    assert (list(first.pending), projection.snapshot() is first) == (["a", "b"], True)
+    del waiting["a"]
+    projection.pending_changed()
+    assert (list(projection.snapshot().pending), list(first.pending)) == (["b"], ["a", "b"])
+    assert asked == [2, 1]
 
 
 def test_the_connection_is_shown() -> None:
@@ -511,7 +505,20 @@ def weight(state: RuntimeState) -> int:
     )
 
 
-@settings(max_examples=300)
+def test_a_completed_item_keeps_its_kind() -> None:
+    """Whoever looks in between changes nothing: what completed it is read late, and by its kind."""
+    item = {"id": ITEM, "type": "agentMessage", "text": "all of it"}
+    again = {"id": ITEM, "type": "reasoning", "text": ""}
+    for looks in (False, True):
+        projection = Projection()
+        projection.fold(told(about("item/completed", item=item)))
+        if looks:
+            projection.snapshot()
+        projection.fold(told(about("item/started", item=again)))
+        assert (item_of(projection.snapshot()).kind, item_of(projection.snapshot()).text) == ("agentMessage", "all of it")
+
+
+@settings(max_examples=300, deadline=None)
 @given(small, st.lists(st.tuples(steps, st.booleans(), st.booleans()), max_size=60))
 def test_a_snapshot_is_what_a_fold_from_scratch_gives(
     limits: StateLimits, script: list[tuple[tuple[str, dict[str, Any]], bool, bool]]

@@ -13,7 +13,6 @@ a snapshot rebuilds what was dropped, shares the rest, and ends the run, so that
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from types import MappingProxyType
 from typing import ClassVar, Final, Protocol
 
 from codex_runtime._sansio.envelope import Envelope, JsonValue, params_of
@@ -65,15 +64,21 @@ class _Road(Protocol):
 class Projection:
     """The state of a runtime, folded from its messages, within ``limits``.
 
+    ``pending`` tells which requests of the server wait for their answer; it is asked for a snapshot, not for each of them.
     ``on_turn_end`` is called in the fold, whenever a turn has ended; it may only take note.
     """
 
-    def __init__(self, limits: StateLimits | None = None) -> None:
+    def __init__(
+        self,
+        limits: StateLimits | None = None,
+        *,
+        pending: Callable[[], Mapping[str, PendingRequest]] = lambda: NOTHING,
+    ) -> None:
         self._limits = limits or StateLimits()
         self._tree = StateTree(self._limits, self._turn_ended)
         self.on_turn_end: Callable[[], object] | None = None
         self._connection = Connection()
-        self._pending: dict[str, PendingRequest] = {}
+        self._pending = pending
         self._frozen_pending: Mapping[str, PendingRequest] | None = NOTHING  # none: to be made for the next snapshot
         self._rate_limits: bytes | None = None
         self._mcp_servers = Book()
@@ -144,40 +149,14 @@ class Projection:
         if connection != self._connection:
             self._connection, self._frozen = connection, None
 
-    def add_pending(
-        self,
-        *,
-        ticket_id: str,
-        method: str,
-        thread_id: str | None,
-        turn_id: str | None,
-        item_id: str | None,
-        opened_at: float,
-        deadline: float | None,
-        generation: int,
-    ) -> None:
-        """A request of the server now waits for its answer. How many may wait is for the caller to bound."""
-        self._pending[ticket_id] = PendingRequest(
-            ticket_id=ticket_id,
-            method=method,
-            thread_id=thread_id,
-            turn_id=turn_id,
-            item_id=item_id,
-            opened_at=opened_at,
-            deadline=deadline,
-            generation=generation,
-        )
-        self._pending_changed()
-
-    def remove_pending(self, ticket_id: str) -> None:
-        """A request of the server needs no answer any more."""
-        if self._pending.pop(ticket_id, None) is not None:
-            self._pending_changed()
+    def pending_changed(self) -> None:
+        """The requests of the server that wait for their answer are others now. The next snapshot asks which."""
+        self._frozen_pending = self._frozen = None
 
     def end_generation(self) -> None:
         """The app server went away, and with it all that only lived there.
 
-        Turns that ran are lost, their items closed, no thread is known to be loaded, no request waits any more.
+        Turns that ran are lost, their items closed, and no thread is known to be loaded.
         """
         self._run = self._no_run
         for thread in self._tree.threads.values():
@@ -185,9 +164,6 @@ class Projection:
         if self._mcp_servers.lines or OF_THE_SERVER in self._told.lines:
             self._mcp_servers, self._frozen = Book(), None
             self._tree.note(self._told, OF_THE_SERVER, None)
-        if self._pending:
-            self._pending.clear()
-            self._pending_changed()
 
     def restore(self, state: RuntimeState) -> None:
         """Begin with what an earlier program knew, before anything else is told. Of its server nothing is left."""
@@ -204,7 +180,7 @@ class Projection:
         if self._frozen is None or self._tree.changed:
             self._run = self._no_run
             if self._frozen_pending is None:
-                self._frozen_pending = MappingProxyType(dict(self._pending)) if self._pending else NOTHING
+                self._frozen_pending = self._pending()
             self._frozen = RuntimeState(
                 connection=self._connection,
                 threads=self._tree.freeze(),
@@ -274,7 +250,9 @@ class Projection:
         shallow = envelope.shallow
         ref = shallow.item
         item = self._tree.item(shallow.thread_id, shallow.turn_id, ref.id if ref else shallow.item_id, envelope.seq)
-        if item is not None and ref is not None:
+        # What completed an item is read late, and by its kind; so that is settled by then.
+        if item is not None and ref is not None and (item.status != "completed" or envelope.method == "item/completed"):
+            item.read()
             item.kind = short(ref.type) or item.kind
         return item
 
@@ -350,9 +328,6 @@ class Projection:
     def _turn_ended(self) -> None:
         if self.on_turn_end is not None:
             self.on_turn_end()
-
-    def _pending_changed(self) -> None:
-        self._frozen_pending = self._frozen = None
 
     _ROADS: ClassVar[Mapping[str | None, _Road]] = {
         **dict.fromkeys(DELTAS, _on_delta),

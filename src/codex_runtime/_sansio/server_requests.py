@@ -10,9 +10,10 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Literal, TypeAlias
 
+import msgspec
 from msgspec import Struct
 
-from codex_runtime._sansio.envelope import JsonValue
+from codex_runtime._sansio.envelope import DECODE_ERRORS, JsonValue, RpcId
 from codex_runtime.errors import InvalidAnswerError
 
 __all__ = [
@@ -217,6 +218,25 @@ def offers(params: JsonValue, how_long: Literal["session", "always"]) -> bool:
 def remembered(how_long: Literal["session", "always"]) -> Reply:
     """Say yes to an elicitation, and to its like for so long."""
     return Reply({"action": "accept", "content": {}, "_meta": {"persist": how_long}})
+
+
+def resolved_id(line: bytes) -> RpcId | None:
+    """Read which request a ``serverRequest/resolved`` is about; ``None`` if it does not say so in the promised form."""
+    try:
+        return _resolved(line).params.requestId
+    except DECODE_ERRORS:
+        return None
+
+
+class _Resolution(Struct):
+    requestId: RpcId  # noqa: N815  # the server's spelling
+
+
+class _Resolved(Struct):
+    params: _Resolution
+
+
+_resolved = msgspec.json.Decoder(_Resolved).decode
 
 
 def check(method: str, result: JsonValue) -> None:

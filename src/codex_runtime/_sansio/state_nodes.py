@@ -148,11 +148,15 @@ class ItemNode:
         self.text.replace(text)
         self.output.replace(output)
 
-    def freeze(self) -> ItemState:
-        """Return the value, the same one until the node changes."""
+    def read(self) -> None:
+        """Read the line that completed it, if that was not done yet."""
         if self.unread and self.completed is not None:
             self._read(self.completed)
             self.unread = False
+
+    def freeze(self) -> ItemState:
+        """Return the value, the same one until the node changes."""
+        self.read()
         if self.frozen is None:
             self.frozen = ItemState(
                 id=self.id,

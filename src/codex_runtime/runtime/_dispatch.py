@@ -165,14 +165,16 @@ class Dispatch:
             counters.too_long += received.too_long
             counters.late_answers += received.late
         for asked in received.asked:
-            thread_id = asked.thread_id or ""
-            listeners = [listener.ticket for listener in self._listeners.get(thread_id, ())]
-            takers = self._takers
-            self._desk.open(link, asked, (*listeners, *takers.get(thread_id, ()), *takers.get(None, ())))
+            self._desk.open(link, asked, self._takers_of(asked) if self._listeners or self._takers else ())
         if envelopes and self._desk.waiting:
             self._desk.observe(envelopes)
         if received.answered:
             self._settle(received.answered)
+
+    def _takers_of(self, asked: Envelope) -> tuple[Taker, ...]:
+        thread_id, takers = asked.thread_id or "", self._takers
+        listeners = [listener.ticket for listener in self._listeners.get(thread_id, ())]
+        return (*listeners, *takers.get(thread_id, ()), *takers.get(None, ()))
 
     def _tell_listeners(self, envelopes: list[Envelope]) -> None:
         get = self._listeners.get

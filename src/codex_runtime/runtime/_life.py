@@ -30,7 +30,6 @@ from codex_runtime.runtime.config import Restarted, RuntimeConfig
 
 if TYPE_CHECKING:
     from codex_runtime._io.clock import Clock
-    from codex_runtime._io.deadlines import Deadlines
     from codex_runtime._io.fanout import Fanout
     from codex_runtime._io.link import Link
     from codex_runtime._sansio.restart import Exit
@@ -62,7 +61,6 @@ class Life:
         config: RuntimeConfig,
         *,
         clock: Clock,
-        deadlines: Deadlines,
         counters: Counters,
         projection: Projection | None,
         fanout: Fanout,
@@ -75,7 +73,6 @@ class Life:
     ) -> None:
         self._config = config
         self._clock = clock
-        self._deadlines = deadlines
         self._counters = counters
         self._projection = projection
         self._fanout = fanout
@@ -328,7 +325,6 @@ class Life:
         await self._calls.aclose()
         if tasks:
             await asyncio.wait(tasks, timeout=self._config.graces.terminate)
-        self._deadlines.close()
         self._fanout.close()
         await self._sinks.aclose(self._config.sink_grace)
         if self._keeper is not None:

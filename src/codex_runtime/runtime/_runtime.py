@@ -6,12 +6,11 @@ This file only joins the parts and is the door to them. Messages come in through
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Collection
-from types import TracebackType
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Self
 
 from codex_runtime._io.clock import LoopClock
-from codex_runtime._io.deadlines import Deadlines
 from codex_runtime._io.fanout import DEFAULT_CAPACITY, DEFAULT_MAX_BYTES, Fanout, Overflow, Subscription
 from codex_runtime._sansio.envelope import Envelope, JsonValue, Kind
 from codex_runtime._sansio.projection import Connection, Projection, RuntimeState
@@ -30,6 +29,7 @@ from codex_runtime.runtime.metrics import Counters, Metrics, frozen, listeners
 if TYPE_CHECKING:
     import msgspec
 
+    from codex_runtime._sansio.state import PendingRequest
     from codex_runtime.runtime._keeper import Keeper
     from codex_runtime.runtime.config import ServerRequestHandler
     from codex_runtime.runtime.metrics import SinkMetrics
@@ -52,8 +52,7 @@ class Runtime:
         self.config = config = config or RuntimeConfig()
         self.clock = clock = config.clock or LoopClock()
         self._counters = counters = Counters()
-        self._deadlines = deadlines = Deadlines(clock)
-        self._projection = Projection(config.state_limits) if config.state else None
+        self._projection = Projection(config.state_limits, pending=self._pending) if config.state else None
         self._keeper = self._make_keeper()
         self._fanout = Fanout(clock=clock, on_block=self._hold, patience=config.block_patience, sort=by_thread)
         self._dispatch = Dispatch(
@@ -64,9 +63,8 @@ class Runtime:
         )
         self._desk = Desk(
             clock=clock,
-            due=deadlines,
             counters=counters,
-            board=None if self._projection is None else _Board(self._projection),
+            on_change=None if self._projection is None else self._projection.pending_changed,
             write=self._dispatch.write,
             items=self.items_of,
             config=config,
@@ -92,7 +90,6 @@ class Runtime:
         self._life = Life(
             config,
             clock=clock,
-            deadlines=deadlines,
             counters=counters,
             projection=self._projection,
             fanout=self._fanout,
@@ -267,6 +264,7 @@ class Runtime:
         """The counters as they are now."""
         counters, life, now = self._counters, self._life, self.clock.monotonic()
         still_open, closed = listeners(self._fanout)
+        settle_times = counters.settle_times.snapshot()
         return Metrics(
             uptime=0.0 if life.opened_at is None else now - life.opened_at,
             generation_uptime=0.0 if life.ready_at is None else now - life.ready_at,
@@ -286,8 +284,8 @@ class Runtime:
             restarts=frozen(counters.restarts),
             recycles=counters.recycles,
             server_requests=counters.server_requests,
-            settled=frozen(counters.settled),
-            settle_times=counters.settle_times.snapshot(),
+            settled=MappingProxyType({outcome: times.count for outcome, times in settle_times.items()}),
+            settle_times=settle_times,
             approvals=counters.approvals.snapshot(),
             turns=counters.turns.snapshot(),
             guest_errors=counters.guest_errors,
@@ -403,30 +401,11 @@ class Runtime:
         self._projection.on_turn_end = keeper.hurry
         return keeper
 
+    def _pending(self) -> Mapping[str, PendingRequest]:
+        return self._desk.pending()
+
     def _on_sink_trouble(self, metrics: SinkMetrics) -> None:
         self._life.tell(self.config.on_sink_trouble, metrics)
-
-
-class _Board:
-    """Shows open tickets in the state."""
-
-    def __init__(self, projection: Projection) -> None:
-        self._projection = projection
-
-    def opened(self, ticket: Ticket) -> None:
-        self._projection.add_pending(
-            ticket_id=ticket.id,
-            method=ticket.method,
-            thread_id=ticket.thread_id,
-            turn_id=ticket.turn_id,
-            item_id=ticket.item_id,
-            opened_at=ticket.envelope.at,
-            deadline=ticket.deadline,
-            generation=ticket.generation,
-        )
-
-    def closed(self, ticket: Ticket) -> None:
-        self._projection.remove_pending(ticket.id)
 
 
 def _selector(methods: Collection[str] | None, kinds: Collection[Kind] | None) -> Callable[[Envelope], bool] | None:

@@ -10,13 +10,16 @@ if somebody keeps a record, written down.
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 from functools import partial
 from itertools import count
-from typing import TYPE_CHECKING, Protocol, TypeAlias, cast
+from types import MappingProxyType
+from typing import TYPE_CHECKING, TypeAlias, cast
 
+from codex_runtime._io.alarm import Alarm
 from codex_runtime._sansio import server_requests as rules
 from codex_runtime._sansio.decisions import Decision
 from codex_runtime.errors import CodexError, LocalProtocolError, ServerRequestNotFoundError
@@ -24,10 +27,10 @@ from codex_runtime.runtime._ticket import Ticket
 
 if TYPE_CHECKING:
     from codex_runtime._io.clock import Clock
-    from codex_runtime._io.deadlines import Deadlines
     from codex_runtime._io.link import Link
     from codex_runtime._sansio.decisions import Decider
     from codex_runtime._sansio.envelope import Envelope, JsonValue, RpcId
+    from codex_runtime._sansio.state import PendingRequest
     from codex_runtime.runtime._calls import Call
     from codex_runtime.runtime.config import RuntimeConfig, ServerRequestHandler
     from codex_runtime.runtime.metrics import Counters
@@ -39,16 +42,6 @@ Taker: TypeAlias = "Callable[[Ticket], bool]"
 NOBODY = "nobody is there to answer"
 
 
-class Board(Protocol):
-    """Where open tickets are shown: the projection."""
-
-    def opened(self, ticket: Ticket) -> None:
-        """Show it."""
-
-    def closed(self, ticket: Ticket) -> None:
-        """Take it down."""
-
-
 class Desk:
     """All open server requests of one runtime, and the rule for who gets to answer them."""
 
@@ -56,17 +49,16 @@ class Desk:
         self,
         *,
         clock: Clock,
-        due: Deadlines,
         counters: Counters,
-        board: Board | None,
+        on_change: Callable[[], None] | None,
         write: Callable[[Link[Call], bytes], None],
         items: Callable[[Ticket], Sequence[JsonValue]],
         config: RuntimeConfig,
     ) -> None:
         self._clock = clock
-        self._due = due
+        self._alarm = Alarm(clock, self._expire)
         self._counters = counters
-        self._board = board
+        self._on_change = on_change
         self._write = write
         self.items = items
         self.wall = clock.wall
@@ -90,6 +82,10 @@ class Desk:
         """How many wait for an answer."""
         return len(self.waiting)
 
+    def pending(self) -> Mapping[str, PendingRequest]:
+        """Those that wait, as the state shows them."""
+        return MappingProxyType({ticket.id: ticket.pending for ticket in self.waiting.values()})
+
     def tickets(self) -> tuple[Ticket, ...]:
         """Those that wait, oldest first."""
         return tuple(self.waiting.values())
@@ -110,11 +106,12 @@ class Desk:
         method = envelope.method or ""
         deadline = envelope.stamp.monotonic + self._deadlines.get(method, self._deadline)
         ticket = Ticket(self, link, envelope, next(self._ids), deadline)
-        ticket._due = self._due.add(deadline, self._expire, ticket)  # noqa: SLF001  # one unit: ticket and desk
+        if deadline < self._alarm.at:
+            self._alarm.by(deadline)
         self.waiting[ticket.id] = ticket
         self._asked.setdefault((link.generation, envelope.rpc_id), []).append(ticket)
-        if self._board is not None:
-            self._board.opened(ticket)
+        if self._on_change is not None:
+            self._on_change()
         if method not in rules.KNOWN:
             _decline(ticket, "nobody", "unknown to this version")
         elif len(self.waiting) > self._capacity:
@@ -134,7 +131,6 @@ class Desk:
         """Forget a settled ticket, stop whoever still works on it, and put it on record."""
         outcome = ticket.outcome or "withdrawn"
         wait = max(0.0, self._clock.monotonic() - ticket.envelope.stamp.monotonic)
-        self._counters.settled[outcome] += 1
         self._counters.settle_times.add(outcome, wait)
         if ticket.is_approval:
             self._counters.approvals.add(outcome, wait)
@@ -144,15 +140,13 @@ class Desk:
             del self._asked[key]
         else:
             same.remove(ticket)
-        due, worker = ticket._due, ticket._worker  # noqa: SLF001  # one unit: ticket and desk
-        if due is not None:
-            due.cancel()
+        worker = ticket._worker  # noqa: SLF001  # one unit: ticket and desk
         if worker is not None and worker is not asyncio.current_task():
             worker.cancel()
         for queue in self._queues:
             queue.discard(ticket)
-        if self._board is not None:
-            self._board.closed(ticket)
+        if self._on_change is not None:
+            self._on_change()
         if self._on_decision is not None:
             self._record(self._on_decision, ticket, answer, wait, by)
 
@@ -160,9 +154,7 @@ class Desk:
         """Withdraw what the server says is no longer needed. Called with each read while tickets are open."""
         for envelope in envelopes:
             if envelope.method == "serverRequest/resolved":
-                params = envelope.params
-                rpc_id = params.get("requestId") if isinstance(params, dict) else None
-                if isinstance(rpc_id, (int, str)):
+                if (rpc_id := rules.resolved_id(envelope.raw)) is not None:
                     self._withdraw(list(self._asked.get((envelope.generation, rpc_id), ())))
             elif envelope.method == "turn/completed" and (turn_id := envelope.turn_id):
                 self._withdraw([t for t in self.tickets() if t.turn_id == turn_id])
@@ -200,6 +192,7 @@ class Desk:
     def close(self) -> set[asyncio.Task[None]]:
         """End everything. Returns the handler tasks, now cancelled, to wait for."""
         self.end(None, "the runtime was closed")
+        self._alarm.close()
         for task in self._tasks:
             task.cancel()
         return set(self._tasks)
@@ -245,7 +238,7 @@ class Desk:
             self._counters.guest_errors += 1
             _decline(ticket, "handler", "the handler failed")
             return
-        if isinstance(work, Awaitable):
+        if work is not None and isinstance(work, Awaitable):
             coroutine = work if isinstance(work, Coroutine) else _awaited(work)
             task = asyncio.get_running_loop().create_task(coroutine, name=f"answer {ticket.method}")
             ticket._worker = task  # noqa: SLF001  # one unit: ticket and desk
@@ -262,12 +255,18 @@ class Desk:
             reason = "the handler failed"
         _decline(ticket, "handler", reason)
 
-    def _expire(self, ticket: Ticket) -> None:
-        if not ticket.is_settled:
-            config = self._config
-            action = config.server_request_deadline_actions.get(ticket.method, config.server_request_deadline_action)
-            ticket.holder = "deadline"
-            ticket._answer(rules.at_deadline(ticket.method, action), rules.LATE, None)  # noqa: SLF001  # one unit
+    def _expire(self, now: float) -> float:
+        """Do what is to be done at their deadline with those that have reached it, and return the next one."""
+        config = self._config
+        late = [ticket for ticket in self.waiting.values() if ticket.deadline <= now]
+        for ticket in sorted(late, key=lambda ticket: ticket.deadline):
+            if not ticket.is_settled:
+                action = config.server_request_deadline_actions.get(
+                    ticket.method, config.server_request_deadline_action
+                )
+                ticket.holder = "deadline"
+                ticket._answer(rules.at_deadline(ticket.method, action), rules.LATE, None)  # noqa: SLF001  # one unit
+        return min((ticket.deadline for ticket in self.waiting.values()), default=math.inf)
 
     def _record(
         self,

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, final
 from msgspec import UNSET
 
 from codex_runtime._sansio import server_requests as rules
+from codex_runtime._sansio.state import PendingRequest
 from codex_runtime.errors import AlreadySettledError
 from codex_runtime.runtime._answering import Answering
 
 if TYPE_CHECKING:
-    from codex_runtime._io.deadlines import Deadline
     from codex_runtime._io.link import Link
     from codex_runtime._sansio.decisions import Decider
     from codex_runtime._sansio.envelope import Envelope, JsonValue, RpcId
@@ -64,10 +64,10 @@ class Ticket(Answering):
 
     __slots__ = (
         "_done",
-        "_due",
         "_keeper",
         "_link",
         "_params",
+        "_pending",
         "_question",
         "_rpc_id",
         "_worker",
@@ -93,10 +93,10 @@ class Ticket(Answering):
         self._rpc_id: RpcId = envelope.rpc_id  # type: ignore[assignment]  # a server request has one
         self._link = link
         self._keeper = keeper
-        self._due: Deadline | None = None
         self._worker: asyncio.Task[None] | None = None
         self._done: asyncio.Future[Outcome] | None = None
         self._params: JsonValue = UNSET
+        self._pending: PendingRequest | None = None
         self._question: Question | None = None
 
     @property
@@ -114,6 +114,22 @@ class Ticket(Answering):
 
             self._question = question_of(self.method, self._told(), self._keeper.items(self))
         return self._question
+
+    @property
+    def pending(self) -> PendingRequest:
+        """How the state shows it while it waits."""
+        if self._pending is None:
+            self._pending = PendingRequest(
+                ticket_id=self.id,
+                method=self.method,
+                thread_id=self.thread_id,
+                turn_id=self.turn_id,
+                item_id=self.item_id,
+                opened_at=self.envelope.at,
+                deadline=self.deadline,
+                generation=self.generation,
+            )
+        return self._pending
 
     @property
     def thread_id(self) -> str | None:

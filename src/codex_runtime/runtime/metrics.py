@@ -148,7 +148,6 @@ class Counters(Struct):
     restarts: Counter[str] = field(default_factory=Counter)
     recycles: int = 0
     server_requests: int = 0
-    settled: Counter[str] = field(default_factory=Counter)
     settle_times: Times = field(default_factory=Times)
     approvals: Times = field(default_factory=Times)
     turns: Times = field(default_factory=Times)
