@@ -135,7 +135,7 @@ SUPERVISION = (
         tests=(
             "tests/journal/test_replay.py::test_a_replay_gives_the_results_and_the_state_of_then",
             "tests/journal/test_store.py::test_a_transaction_is_all_or_nothing",
-            "tests/journal/test_store.py::test_damage_in_the_middle_is_our_error",
+            "tests/journal/test_reader.py::test_damage_in_the_middle_is_our_error",
             "tests/journal/test_store.py::test_a_newer_journal_is_refused",
         ),
         difference="Messages are stored, not snapshots: the state of any moment is folded from them again, and cannot disagree with them.",
