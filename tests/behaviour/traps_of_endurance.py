@@ -114,7 +114,7 @@ TRAPS_OF_ENDURANCE = (
         tests=(
             "tests/journal/test_store.py::test_a_transaction_is_all_or_nothing",
             "tests/journal/test_store.py::test_there_is_one_writer",
-            "tests/journal/test_store.py::test_damage_in_the_middle_is_our_error",
+            "tests/journal/test_reader.py::test_damage_in_the_middle_is_our_error",
             "tests/journal/test_journal.py::test_what_was_acknowledged_survives_being_killed",
             "tests/runtime/test_keeper.py::test_what_changes_during_a_save_is_one_more_save",
             "tests/runtime/test_keeper.py::test_a_save_that_failed_is_told_once_and_tried_again",

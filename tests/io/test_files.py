@@ -8,6 +8,7 @@ import resource
 import stat
 import subprocess
 import sys
+import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -111,6 +112,33 @@ def test_the_policy_says_when_the_disk_is_waited_for(tmp_path: Path, flush: str,
     assert (len(synced), log.needs_sync) == (at_once, flush == "interval")
     log.close()
     assert len(synced) == at_end
+
+
+def test_waiting_for_the_disk_keeps_nobody_from_adding(tmp_path: Path) -> None:
+    """Nor from going on in a new file, nor from closing: the file that is waited for is held."""
+    waiting, go_on = threading.Event(), threading.Event()
+    synced: list[tuple[int, int]] = []
+
+    def fsync(fd: int) -> None:
+        if threading.current_thread() is not threading.main_thread():
+            waiting.set()
+            assert go_on.wait(10)
+        synced.append((os.fstat(fd).st_ino, os.fstat(fd).st_size))
+
+    log = opened(LineLog(tmp_path / "log", rotate_bytes=8, fsync=fsync))
+    log.append(b"one\n")
+    first = (tmp_path / "log").stat().st_ino
+    other = threading.Thread(target=log.sync)
+    other.start()
+    assert waiting.wait(10)
+    log.append(b"two\n")
+    assert log.needs_sync
+    log.append(b"in a new file\n")
+    log.close()
+    go_on.set()
+    other.join()
+    assert synced[-1] == (first, 8)
+    assert [(tmp_path / name).read_bytes() for name in ("log.1", "log")] == [b"one\ntwo\n", b"in a new file\n"]
 
 
 def test_a_log_is_rotated_before_it_grows_too_big(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 WRITER = """
-import asyncio, sys
+import asyncio, os, sys
 from codex_runtime.journal import Journal, JournalSink
 from codex_runtime.runtime import Envelope
 
@@ -32,9 +32,11 @@ async def main():
     print(sink.run, flush=True)
     seq = 0
     while True:
-        batch = [Envelope(method="m", raw=b"x" * 100, seq=seq + n) for n in range(1 + seq % 7)]
+        batch = [Envelope(method="m", raw=b'{"method":"m","x":"%d"}\\n' % n, seq=seq + n) for n in range(1 + seq % 7)]
         if seq % 3 == 0:
-            batch.append(Envelope(method="turn/completed", raw=b"{}", seq=seq + len(batch)))
+            batch.append(Envelope(method="turn/completed", raw=b"{}\\n", seq=seq + len(batch)))
+        if seq % 5 == 0:
+            batch[0].raw = b'{"x":"%b"}\\n' % os.urandom(3000).hex().encode()
         await sink.write(batch)
         seq += len(batch)
         print(seq - 1, flush=True)
@@ -43,11 +45,11 @@ asyncio.run(main())
 """
 
 
-def message(seq: int, *, method: str = "m", thread: str = "t") -> Envelope:
+def message(seq: int, *, method: str = "m", thread: str = "t", size: int = 0) -> Envelope:
     """Make a message."""
     from codex_runtime._sansio.envelope import Params
 
-    raw = b'{"method":"%b","params":{"threadId":"%b"}}' % (method.encode(), thread.encode())
+    raw = b'{"method":"%b","params":{"threadId":"%b"}}' % (method.encode(), thread.encode()) + b" " * size + b"\n"
     return Envelope(method=method, raw=raw, seq=seq, shallow=Params(thread_id=thread))
 
 
@@ -140,7 +142,7 @@ async def test_a_journal_that_could_not_be_written_for_a_while_says_so(tmp_path:
             assert connection is not None
             # A journal without room for another page.
             connection.execute("PRAGMA max_page_count = 1")
-            big = {"x": "y" * 100_000}
+            big = {"x": random.Random(7).randbytes(100_000).hex()}
             await runtime.notify("initialized", big)
             await until(lambda: runtime.metrics.sinks[0].errors == 1)
             assert journal.position == before
@@ -223,8 +225,9 @@ async def test_whoever_is_overtaken_by_the_retention_is_told(tmp_path: Path) -> 
     other = Journal(tmp_path / "k", keep_seconds=1e-9)
     with other:
         async with written(other) as sink:
-            await sink.write([message(seq) for seq in range(10)])
+            await sink.write([message(seq, size=9000) for seq in range(10)])
         assert other.prune() == 11
+        assert (other.oldest, other.stats().pruned) == (12, 11)
         async with aclosing(other.follow(after=3)) as entries:
             assert [(one.cursor, one.kind) for one in [await anext(entries), await anext(entries)]] == [
                 (11, "pruned"),
@@ -306,6 +309,107 @@ async def test_a_real_server_is_journaled_across_its_death(
     messages = [entry for entry in entries if entry.envelope is not None]
     assert kinds(entries) == ["opened", *map(str, range(len(messages))), "closed"]
     assert [entry.cursor for entry in seen] == [*range(1, len(seen) + 1)]
+
+
+PROGRAM = """
+import asyncio, sys
+from codex_runtime.client import Client
+from codex_runtime.journal import Journal, JournalSink
+from codex_runtime.runtime import RuntimeConfig
+
+async def main(path, binary, home, folder):
+    settings = RuntimeConfig(binary=binary, codex_home=home, sinks=(JournalSink(Journal(path)),))
+    async with Client(settings) as client, await client.start_session(cwd=folder) as session:
+        print((await session.run("third")).text)
+
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+@pytest.mark.timeout(120)
+async def test_a_follower_goes_on_over_the_end_of_the_program(
+    tmp_path: Path, codex_binary: Path, codex_home: Path, workspace: Path
+) -> None:
+    """On the real binary: by cursor, while the server is killed, and again when another program writes. Nothing twice."""
+    from codex_runtime.client import Client, RunProfile
+
+    path, seen = tmp_path / "j", list[Entry]()
+
+    async def follow(after: int) -> None:
+        async for entry in Journal(path).follow(after=after, poll=0.01):
+            seen.append(entry)
+
+    def ends() -> list[int]:
+        return [entry.generation for entry in seen if entry.method == "turn/completed"]
+
+    async with MockModel() as model:
+        model.enqueue("One.", "Two.", "Three.")
+        home = write_codex_home(codex_home, model.base_url, model="gpt-5.5")
+        settings = RuntimeConfig(binary=codex_binary, codex_home=home, sinks=(JournalSink(Journal(path)),))
+        async with (
+            Client(settings) as client,
+            task(follow(0)),
+            await client.start_session(cwd=workspace, profile=RunProfile()) as session,
+        ):
+            await session.run("first")
+            link = client.runtime._life.link
+            assert link is not None
+            link.transport.kill()
+            async with asyncio.timeout(60):
+                while client.runtime.generation == 0:
+                    await asyncio.sleep(0)
+                await client.runtime.wait_ready()
+            await session.run("second")
+            async with asyncio.timeout(20):
+                while ends() != [0, 1]:
+                    await asyncio.sleep(0)
+        left_at = seen[-1].cursor
+        async with task(follow(left_at)):
+            other = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-c", PROGRAM, str(path), str(codex_binary), str(home), str(workspace)),
+                stdout=asyncio.subprocess.PIPE,
+            )
+            async with asyncio.timeout(60):
+                assert (await other.communicate())[0] == b"Three.\n"
+                while [entry.kind for entry in seen if entry.kind in ("opened", "closed")] != ["opened", "closed"] * 2:
+                    await asyncio.sleep(0)
+    assert ends() == [0, 1, 0]
+    assert [entry.cursor for entry in seen] == [*range(1, len(seen) + 1)]
+    with Journal(path) as journal:
+        assert [repr(entry) for entry in journal.read(limit=100_000)] == [repr(entry) for entry in seen]
+    for run in {entry.run for entry in seen}:
+        mine = [entry.seq for entry in seen if entry.run == run and entry.envelope is not None]
+        assert mine == [*range(len(mine))]
+
+
+async def test_the_newest_entries_can_be_had_at_once(tmp_path: Path) -> None:
+    """In order, from the end or from a place, of all or of one thread."""
+    with Journal(tmp_path / "j") as journal:
+        async with written(journal) as sink:
+            await sink.write([message(seq, thread="t" if seq % 10 == 0 else "other") for seq in range(2000)])
+        assert kinds(journal.newest()) == ["closed"]
+        assert kinds(journal.newest(3)) == ["1998", "1999", "closed"]
+        assert kinds(journal.newest(2, thread="t")) == ["1980", "1990"]
+        assert kinds(journal.newest(2, before=20, thread="t")) == ["0", "10"]
+        assert len(journal.newest(1000, thread="t", methods=["m"])) == 200
+        with pytest.raises(ConfigError, match="limit"):
+            journal.newest(0)
+
+
+async def test_a_journal_tells_how_it_stands(tmp_path: Path) -> None:
+    """To whoever writes it, and what is in the file to anybody."""
+    with Journal(tmp_path / "j") as journal, Journal(tmp_path / "j") as other:
+        with pytest.raises(StoreError, match="there is no journal"):
+            journal.stats()
+        async with written(journal) as sink:
+            await sink.write([message(0), message(1)])
+            await sink.write([message(2, method="turn/completed")])
+            stats = journal.stats()
+            assert (stats.oldest, stats.newest, stats.pruned, stats.commits, stats.syncs) == (1, 4, 0, 3, 2)
+            assert 0 < stats.average <= stats.slowest
+            assert stats.size == sum((tmp_path / name).stat().st_size for name in ("j", "j-wal"))
+        there = other.stats()
+        assert (there.oldest, there.newest, there.commits, there.average) == (1, 5, 0, 0.0)
 
 
 @pytest.mark.parametrize("wrong", ["keep_seconds", "keep_bytes"])

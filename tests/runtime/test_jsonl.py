@@ -62,6 +62,29 @@ def test_every_line_comes_back_as_it_was(tmp_path: Path, direction: str) -> None
     assert len(back) == len(LINES)
 
 
+@pytest.mark.parametrize("first", [0, 7, 95, 990, 999_995, 1_000_000])
+@pytest.mark.parametrize("count", [1, 3, 4, 30, 2500])
+def test_each_of_many_that_are_alike_has_its_own_number(first: int, count: int) -> None:
+    """However many digits it has, and also where they become more; pieces of an answer come in such stretches."""
+    form = b'{"method":"d","params":{"threadId":"t","turnId":"u","itemId":"i","delta":"%d"}}\n'
+    batch, _ = decode_lines([form % number for number in range(count)], first, Stamp(0, 1.0, 1.0))
+    lines = jsonl(batch).splitlines()
+    assert [json.loads(line)["seq"] for line in lines] == [*range(first, first + count)]
+    assert [json.loads(line)["message"]["params"]["delta"] for line in lines] == [*map(str, range(count))]
+    assert {line.partition(b',"message":')[0].partition(b",")[2] for line in lines} == {
+        jsonl(batch[:1]).partition(b',"message":')[0].partition(b",")[2]
+    }
+
+
+def test_numbers_with_holes_are_written_as_they_are() -> None:
+    """No runtime makes them; who writes such a batch by hand gets what was asked for."""
+    line = b'{"method":"d","params":{"threadId":"t","turnId":"u","itemId":"i","delta":"x"}}\n'
+    batch, _ = decode_lines([line] * 6, 0, Stamp(0, 1.0, 1.0))
+    for envelope, seq in zip(batch, [3, 5, 6, 7, 20, 21], strict=True):
+        envelope.seq = seq
+    assert [json.loads(one)["seq"] for one in jsonl(batch).splitlines()] == [3, 5, 6, 7, 20, 21]
+
+
 def test_a_line_tells_every_field(tmp_path: Path) -> None:
     """In the names of the wire, and with the message in it as JSON."""
     [line] = jsonl(envelopes_of(LINES[2:3])).splitlines()

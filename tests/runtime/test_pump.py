@@ -128,6 +128,23 @@ async def test_closing_drains_what_a_slow_sink_has_not_yet_got() -> None:
     assert (figures(runtime).pending, figures(runtime).lost) == (0, 0)
 
 
+async def test_in_a_rush_there_are_fewer_and_larger_writes() -> None:
+    """In order, with nothing unaccounted for at any moment; and a quiet server is written down at once."""
+    sink, wire = Keeper(), Wire()
+    async with running(wire, sinks=(sink,)) as runtime:
+        await until(lambda: len(sink.items) == 3)
+        before = sink.batches
+        for count in range(1, 31):
+            wire.say(*[{"method": "note"}] * 100)
+            assert figures(runtime).written + figures(runtime).pending == 3 + 100 * count
+            await asyncio.sleep(0)
+        await until(lambda: len(sink.items) == 3003)
+        assert sink.batches - before <= 4
+        say(wire, 1)
+        await until(lambda: len(sink.items) == 3004)
+    assert sink.seqs == list(range(3004))
+
+
 async def test_a_sink_that_raises_costs_itself_its_batch() -> None:
     """The next batch begins with the gap; the runtime, and the other sink, notice nothing."""
     bad, good, wire = Keeper(), Keeper(), Wire()

@@ -515,7 +515,10 @@ def test_a_completed_item_keeps_its_kind() -> None:
         if looks:
             projection.snapshot()
         projection.fold(told(about("item/started", item=again)))
-        assert (item_of(projection.snapshot()).kind, item_of(projection.snapshot()).text) == ("agentMessage", "all of it")
+        assert (item_of(projection.snapshot()).kind, item_of(projection.snapshot()).text) == (
+            "agentMessage",
+            "all of it",
+        )
 
 
 @settings(max_examples=300, deadline=None)

@@ -12,7 +12,6 @@ from __future__ import annotations
 import fcntl
 import os
 import threading
-import time
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
@@ -26,7 +25,7 @@ __all__ = ["SYNC_INTERVAL", "FileLock", "Flush", "LineLog", "write_atomic"]
 
 Flush: TypeAlias = Literal["always", "interval", "never"]
 
-# Seconds that what was appended may wait for the disk under the policy "interval".
+# Seconds after which whoever has chosen the policy "interval" should sync.
 SYNC_INTERVAL = 1.0
 # Logs hold prompts, answers and output of commands: they are their owner's alone.
 PRIVATE = 0o600
@@ -36,8 +35,9 @@ class LineLog:
     """A file of lines that only grows, until it is rotated.
 
     Every append is handed to the system at once and survives the death of this process; ``flush`` says when it also
-    survives a loss of power: ``"always"`` at each append, ``"interval"`` within a second, ``"never"`` when the system
-    likes. An append that would take the file above ``rotate_bytes`` goes to a new one, and the old one becomes
+    survives a loss of power: ``"always"`` at each append, ``"interval"`` whenever :meth:`sync` is called, ``"never"`` when
+    the system likes. :meth:`sync` may be called from another thread than all the rest: waiting for the disk keeps nobody
+    from adding. An append that would take the file above ``rotate_bytes`` goes to a new one, and the old one becomes
     ``path.1``, that one ``path.2``, and so on; ``keep`` of them are kept.
 
     ``write`` and ``fsync`` are the system's own unless a test wants them to fail.
@@ -62,8 +62,8 @@ class LineLog:
         self._fd: int | None = None
         self._size = 0
         self._unsynced = False
-        self._synced_at = 0.0
         self._is_suspect = False
+        self._changing = threading.Lock()  # held while the file is closed, or is taken hold of by a sync
 
     def open(self) -> None:
         """Open the log, or make it. Raises :class:`StoreError`, also if somebody else writes to it."""
@@ -80,7 +80,8 @@ class LineLog:
             if self._is_suspect or self._is_full(len(lines)):
                 self._rotate()
             self._add(lines)
-            self._sync_if_due(len(lines))
+            if self._flush == "always":
+                self._sync_or_undo(len(lines))
         except OSError as error:
             raise self._error("write", error) from error
 
@@ -115,7 +116,6 @@ class LineLog:
             os.close(fd)
             raise
         self._fd = fd
-        self._synced_at = time.monotonic()
 
     def _add(self, lines: bytes) -> None:
         fd = self._descriptor()
@@ -130,26 +130,28 @@ class LineLog:
         self._size += len(lines)
         self._unsynced = True
 
-    def _sync_if_due(self, added: int) -> None:
-        waited = time.monotonic() - self._synced_at
-        if self._flush == "always" or (self._flush == "interval" and waited >= SYNC_INTERVAL):
-            try:
-                self._sync()
-            except OSError:
-                with suppress(OSError):
-                    os.ftruncate(self._descriptor(), self._size - added)
-                raise
+    def _sync_or_undo(self, added: int) -> None:
+        try:
+            self._sync()
+        except OSError:
+            with suppress(OSError):
+                os.ftruncate(self._descriptor(), self._size - added)
+            raise
 
     def _sync(self) -> None:
-        if self._unsynced and self._fd is not None:
+        with self._changing:
+            if not self._unsynced or self._fd is None:
+                return
             self._unsynced = False
-            self._synced_at = time.monotonic()
-            try:
-                self._fsync(self._fd)
-            except OSError:
-                # The system may have thrown away what it could not write, and would call the next attempt a success.
-                self._is_suspect = True
-                raise
+            fd = os.dup(self._fd)
+        try:
+            self._fsync(fd)
+        except OSError:
+            # The system may have thrown away what it could not write, and would call the next attempt a success.
+            self._is_suspect = True
+            raise
+        finally:
+            os.close(fd)
 
     def _is_full(self, more: int) -> bool:
         return self._rotate_bytes is not None and self._size > 0 and self._size + more > self._rotate_bytes
@@ -172,9 +174,9 @@ class LineLog:
         return self.path.with_name(f"{self.path.name}.{number}")
 
     def _close(self) -> None:
-        if self._fd is not None:
-            fd, self._fd = self._fd, None
-            self._unsynced = False
+        with self._changing:
+            fd, self._fd, self._unsynced = self._fd, None, False
+        if fd is not None:
             os.close(fd)
 
     def _descriptor(self) -> int:

@@ -10,6 +10,7 @@ import asyncio
 import os
 import sys
 import time
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -18,11 +19,12 @@ from codex_runtime.cli._exits import ExitCode, Failure
 from codex_runtime.cli._signals import complete
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
     from codex_runtime.cli._screen import Screen
     from codex_runtime.cli._signals import Signals
     from codex_runtime.journal import Entry, Journal
+    from codex_runtime.runtime import Envelope, Gap
 
 __all__ = ["log_app"]
 
@@ -30,7 +32,7 @@ PAGE = 1000
 # How much of a message is shown on its line.
 LONGEST = 400
 
-_STARTS = ("turn/start", "turn/started")
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _MARKS = {"completed": ("✓ ", "green"), "running": ("▸ ", "yellow")}
 
 log_app = typer.Typer(
@@ -41,6 +43,11 @@ log_app = typer.Typer(
 
 File = Annotated[str, typer.Argument(metavar="FILE", help="The journal.")]
 Thread = Annotated[str | None, typer.Option(metavar="THREAD", help="Only this thread.", show_default=False)]
+
+Since = Annotated[
+    str | None,
+    typer.Option(metavar="WHEN", help='From this time on: "10m" ago, or "2026-11-28 09:00".', show_default=False),
+]
 
 
 @log_app.command("list", help="List the turns, from the oldest to the newest.")
@@ -54,9 +61,9 @@ def list_turns(
     from codex_runtime.cli._screen import Screen
 
     with _opened(file) as journal:
-        turns = _turns(journal, thread)
+        turns = _turns(journal, thread, max(limit, 0))
     screen = Screen(sys.stdout)
-    for turn in turns[-max(limit, 0) :] if limit > 0 else []:
+    for turn in turns:
         mark, style = _MARKS.get(turn.status, ("✗ ", "red"))
         took = "" if turn.ended_at is None else f"{max(0.0, turn.ended_at - turn.started_at):.1f} s"
         words = (
@@ -72,17 +79,22 @@ def tail(
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with those that come.")] = False,
     count: Annotated[int, typer.Option("-n", metavar="COUNT", help="How many to begin with.")] = 20,
     thread: Thread = None,
+    since: Since = None,
 ) -> None:
     """Show entries, and wait for more."""
     from codex_runtime.cli._screen import Screen
 
     screen = Screen(sys.stdout)
     with _opened(file) as journal:
-        newest = _newest(journal, max(count, 0), thread)
-        for entry in newest:
+        after = journal.position
+        if since is not None:
+            entries: Iterable[Entry] = _entries(journal, after=_before(journal, "--since", since), thread=thread)
+        else:
+            entries = journal.newest(count, before=after + 1, thread=thread) if count > 0 else []
+        for entry in entries:
             _show_entry(screen, entry)
+            after = max(after, entry.cursor)
         if follow:
-            after = newest[-1].cursor if newest else journal.position
             raise typer.Exit(complete(lambda signals: _follow(journal, screen, after, thread, signals)))
 
 
@@ -118,6 +130,10 @@ def export(
     *,
     thread: Thread = None,
     after: Annotated[int, typer.Option(metavar="CURSOR", help="Only what comes after this place.")] = 0,
+    since: Since = None,
+    until: Annotated[
+        str | None, typer.Option(metavar="WHEN", help="Only what came before this time.", show_default=False)
+    ] = None,
 ) -> None:
     """Write every message to standard output."""
     from codex_runtime._sansio.display import visible_json
@@ -125,15 +141,18 @@ def export(
 
     is_shown = sys.stdout.isatty()
     with _opened(file) as journal:
-        for entry in _entries(journal, after=after, thread=thread):
-            item = entry.envelope or entry.gap
-            if item is None:
-                continue
-            line = jsonl([item])
+        if since is not None:
+            after = max(after, _before(journal, "--since", since))
+        last = journal.position if until is None else _before(journal, "--until", until)
+        for page in _pages(journal, after=after, thread=thread):
+            lines = jsonl(_items([entry for entry in page if entry.cursor <= last]))
             if is_shown:
-                sys.stdout.write(visible_json(line.decode("utf-8", "surrogateescape").rstrip("\n")) + "\n")
+                for line in lines.decode("utf-8", "surrogateescape").split("\n")[:-1]:
+                    sys.stdout.write(visible_json(line) + "\n")
             else:
-                sys.stdout.buffer.write(line)
+                sys.stdout.buffer.write(lines)
+            if page[-1].cursor >= last:
+                break
     sys.stdout.flush()
 
 
@@ -159,6 +178,19 @@ def _opened(file: str) -> Journal:
     return Journal(file)
 
 
+def _pages(
+    journal: Journal,
+    *,
+    after: int = 0,
+    thread: str | None = None,
+    turn: str | None = None,
+    methods: Collection[str] | None = None,
+) -> Iterator[list[Entry]]:
+    while page := journal.read(after=after, limit=PAGE, thread=thread, turn=turn, methods=methods):
+        yield page
+        after = page[-1].cursor
+
+
 def _entries(
     journal: Journal,
     *,
@@ -167,40 +199,96 @@ def _entries(
     turn: str | None = None,
     methods: Collection[str] | None = None,
 ) -> Iterator[Entry]:
-    while page := journal.read(after=after, limit=PAGE, thread=thread, turn=turn, methods=methods):
+    for page in _pages(journal, after=after, thread=thread, turn=turn, methods=methods):
         yield from page
-        after = page[-1].cursor
 
 
-def _newest(journal: Journal, count: int, thread: str | None) -> list[Entry]:
-    if count == 0:
-        return []
-    if thread is None:
-        return journal.read(after=max(0, journal.position - count), limit=count)
-    return [*_entries(journal, thread=thread)][-count:]
+def _items(page: list[Entry]) -> list[Envelope | Gap]:
+    """Return messages and gaps. Those of one read share their stamp again, so that they are written together."""
+    items: list[Envelope | Gap] = []
+    stamp = None
+    for entry in page:
+        if (envelope := entry.envelope) is not None:
+            if envelope.stamp == stamp:
+                envelope.stamp = stamp
+            stamp = envelope.stamp
+            items.append(envelope)
+        elif (gap := entry.gap) is not None:
+            items.append(gap)
+    return items
 
 
-def _turns(journal: Journal, thread: str | None) -> list[_Turn]:
+def _before(journal: Journal, option: str, when: str) -> int:
+    """Return the cursor of the last entry that came before a time, 0 if there is none.
+
+    Entries are in the order of their times, unless somebody set the clock back; then it is some place of that time.
+    """
+    at = _moment(option, when)
+    low, high = journal.oldest, journal.position + 1
+    if high == 1:
+        return 0
+    while low < high:
+        middle = (low + high) // 2
+        # An entry may have gone meanwhile: then the next one is as good.
+        if (found := journal.read(after=middle - 1, limit=1)) and found[0].at < at:
+            low = middle + 1
+        else:
+            high = middle
+    return low - 1
+
+
+def _moment(option: str, when: str) -> float:
+    """Return the Unix time that somebody means by "10m" (ago) or "2026-11-28 09:00"."""
+    if when[:-1].isdecimal() and when[-1] in _UNITS:
+        return time.time() - int(when[:-1]) * _UNITS[when[-1]]
+    try:
+        return datetime.fromisoformat(when).timestamp()
+    except (ValueError, OverflowError):
+        raise Failure(
+            ExitCode.USAGE, f"{option}: {when!r} is no time; say 30s, 10m, 2h or 3d (ago), or 2026-11-28 09:00"
+        ) from None
+
+
+def _last(journal: Journal, count: int, thread: str | None, method: str, *, before: int | None = None) -> list[Entry]:
+    """Return the newest messages with this method."""
+    found: list[Entry] = []
+    while len(found) < count:
+        page = journal.newest(count, before=before, thread=thread, methods=(method,))
+        if not page:
+            break
+        found = [*(entry for entry in page if entry.method == method), *found]  # gaps come unasked
+        before = page[0].cursor
+    return found[-count:]
+
+
+def _turns(journal: Journal, thread: str | None, limit: int) -> list[_Turn]:
     from codex_runtime._sansio.routes import TURN_ENDS
 
+    if limit == 0:
+        return []
+    after = 0
+    starts = _last(journal, limit, thread, "turn/started")
+    if len(starts) == limit:  # else the list is everything, also what has no start any more
+        asked = _last(journal, 1, thread, "turn/start", before=starts[0].cursor)
+        after = (asked or starts)[0].cursor - 1
     turns: dict[tuple[str | None, str | None], _Turn] = {}
     prompts: dict[str | None, str] = {}
-    for entry in _entries(journal, thread=thread, methods=(*_STARTS, *TURN_ENDS)):
+    for entry in _entries(journal, after=after, thread=thread, methods=("turn/start", "turn/started", *TURN_ENDS)):
         key = (entry.thread_id, entry.turn_id)
         if entry.method == "turn/start":
             prompts[entry.thread_id] = _prompt(entry)
         elif entry.method == "turn/started":
             turns[key] = _Turn(entry, prompts.pop(entry.thread_id, ""))
-        elif entry.envelope is not None:
+        elif entry.envelope is not None and (key in turns or not after):
             turn = turns.setdefault(key, _Turn(entry, ""))
             turn.ended_at, turn.status = entry.at, _status(entry)
-    newest = _newest(journal, 1, None)
+    newest = journal.newest()
     place = (newest[0].run, newest[0].generation) if newest and newest[0].kind != "closed" else None
     for turn in turns.values():
         # What has no end, and cannot get one any more, was lost.
         if turn.ended_at is None and turn.place != place:
             turn.status = "lost"
-    return list(turns.values())
+    return list(turns.values())[-limit:]
 
 
 def _status(entry: Entry) -> str:

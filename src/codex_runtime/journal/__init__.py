@@ -11,7 +11,7 @@
 """
 
 from codex_runtime.journal._entry import Entry, EntryKind
-from codex_runtime.journal._journal import Journal, JournalSink
+from codex_runtime.journal._journal import Journal, JournalSink, JournalStats
 from codex_runtime.journal._replay import Record, Replay, Replayer, replay
 
-__all__ = ["Entry", "EntryKind", "Journal", "JournalSink", "Record", "Replay", "Replayer", "replay"]
+__all__ = ["Entry", "EntryKind", "Journal", "JournalSink", "JournalStats", "Record", "Replay", "Replayer", "replay"]

@@ -1,29 +1,20 @@
-"""What stands in a journal: one entry for each message, and marks where a run begins or ends or something was missed.
-
-This file only turns one form into the other; it touches neither files nor the database.
-"""
+"""What stands in a journal: one entry for each message, and marks where a run begins or ends or something was missed."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Literal, TypeAlias
 
 import msgspec
 from msgspec import Struct
 
 from codex_runtime._sansio.envelope import DECODE_ERRORS, Direction, Envelope, JsonValue, Kind, Stamp, loads
-from codex_runtime._sansio.routes import runs_of
 from codex_runtime.runtime import Gap
 from codex_runtime.runtime._jsonl import envelope_of
 
-__all__ = ["Entry", "EntryKind", "Mark", "Row", "mark_row", "rows_of"]
+__all__ = ["Entry", "EntryKind", "Mark"]
 
 Mark: TypeAlias = Literal["opened", "closed", "gap", "pruned"]
 EntryKind: TypeAlias = Literal[Kind, Mark]
-# run, seq, generation, at, direction, kind, method, thread, turn, item, too_long, line
-Row: TypeAlias = tuple[
-    int, int, int, float, str, str, str | None, str | None, str | None, str | None, int | None, bytes
-]
 
 
 class Entry(Struct, frozen=True, gc=False):
@@ -31,7 +22,7 @@ class Entry(Struct, frozen=True, gc=False):
 
     ``cursor`` is its place: it rises by one from entry to entry, over all runs. ``run`` tells the openings of runtimes
     apart (it is the cursor of the entry ``opened``), and ``seq`` is the number of the message in its run. ``line`` is the
-    message as it was on the wire.
+    message as it was on the wire, with its newline.
 
     ``kind`` is the kind of the message, or of the mark: ``opened`` and ``closed`` are the ends of a run (without a
     ``closed``, the program died), ``gap`` says that messages are missing here (:attr:`gap`), and ``pruned`` that whoever
@@ -76,46 +67,3 @@ class Entry(Struct, frozen=True, gc=False):
     def __repr__(self) -> str:
         """Show the place and the name, never the payload."""
         return f"<Entry {self.cursor} {self.kind} {self.method or ''} run={self.run} seq={self.seq}>"
-
-
-def rows_of(batch: Sequence[Envelope | Gap], run: int, *, at: float) -> tuple[list[Row], bool]:
-    """Return the rows of a batch, and whether anything in it must be on the disk before it is acknowledged.
-
-    ``at`` dates the gaps.
-    """
-    rows: list[Row] = []
-    decisive = False
-    stretch: list[Envelope] = []
-    for item in batch:
-        if isinstance(item, Gap):
-            decisive = _add(rows, stretch, run) or decisive
-            stretch = []
-            rows.append(mark_row("gap", run, at=at, seq=item.last_seq, line=msgspec.json.encode(item)))
-            decisive = True
-        else:
-            stretch.append(item)
-    return rows, _add(rows, stretch, run) or decisive
-
-
-def mark_row(kind: Mark, run: int, *, at: float, seq: int = -1, line: bytes = b"") -> Row:
-    """Return the row of a mark."""
-    return (run, seq, 0, at, "inbound", kind, None, None, None, None, None, line)
-
-
-def _add(rows: list[Row], envelopes: list[Envelope], run: int) -> bool:
-    decisive = False
-    for route, stretch in runs_of(envelopes):
-        stamp = route.stamp
-        generation, at, direction = stamp.generation, stamp.at, stamp.direction
-        kind, method, thread, turn, item = route.kind, route.method, route.thread_id, route.turn_id, route.item_id
-        decisive = decisive or route.is_decisive
-        rows += [
-            (run, one.seq, generation, at, direction, kind, method, thread, turn, item, _too_long(one), one.raw.strip())
-            for one in stretch
-        ]
-    return decisive
-
-
-def _too_long(envelope: Envelope) -> int | None:
-    fault = envelope.fault
-    return fault.size if fault is not None and fault.reason == "too_long" else None

@@ -18,18 +18,42 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 import msgspec
+from msgspec import Struct
 
 from codex_runtime.errors import ConfigError, StoreError
-from codex_runtime.journal._entry import Entry, mark_row, rows_of
-from codex_runtime.journal._store import Page, Reader, Retention, Writer
+from codex_runtime.journal._entry import Entry
+from codex_runtime.journal._reader import Page, Reader
+from codex_runtime.journal._segment import Segment, Wanted, mark, segments_of
+from codex_runtime.journal._store import Retention, Writer
 from codex_runtime.runtime import Envelope, EventSink, Gap
 
-__all__ = ["Journal", "JournalSink"]
+__all__ = ["Journal", "JournalSink", "JournalStats"]
 
 T = TypeVar("T")
 
-# How many entries one look of a follower takes.
-PAGE = 500
+# How many entries one look of a follower takes, and about how many bytes.
+PAGE = 1000
+PAGE_BYTES = 8 * 1024 * 1024
+# No cursor is above it.
+LAST = 2**62
+
+
+class JournalStats(Struct, frozen=True, kw_only=True):
+    """How a journal stands: what is in the file, and what this object has done to it.
+
+    ``size`` is what it takes on the disk, in bytes; ``oldest`` and ``newest`` are cursors, 0 if there is no entry.
+    ``pruned`` entries went, ``commits`` were made, ``syncs`` of them waited for the disk; ``average`` and ``slowest`` tell
+    how long a commit took, in seconds. Those are about this object since it was made: zeros for one that only reads.
+    """
+
+    size: int
+    oldest: int
+    newest: int
+    pruned: int
+    commits: int
+    syncs: int
+    average: float
+    slowest: float
 
 
 class Journal:
@@ -39,8 +63,9 @@ class Journal:
     process may write at a time, any number may read. Use it as a ``with`` block, or :meth:`close` it, to let go of the
     file after reading.
 
-    ``keep_seconds`` and ``keep_bytes`` bound what is kept, by age and by size; the oldest entries go first, a few at a
-    time while others are added. Without them everything is kept.
+    ``keep_seconds`` and ``keep_bytes`` bound what is kept, by age and by size; the oldest entries go first, some at a time
+    while others are added. They go in segments of up to 512 entries, each when its youngest entry is too old, or when the
+    file without it is still above the size; the newest segment always stays. Without a bound everything is kept.
     """
 
     def __init__(
@@ -105,7 +130,43 @@ class Journal:
         if limit < 1:
             raise ConfigError("limit", "must be 1 or more")
         with self._reading:
-            return self._reader.page(after=after, limit=limit, thread=thread, turn=turn, methods=methods).entries
+            return self._reader.page(Wanted(thread, turn, methods), after=after, limit=limit).entries
+
+    def newest(
+        self,
+        limit: int = 1,
+        *,
+        before: int | None = None,
+        thread: str | None = None,
+        turn: str | None = None,
+        methods: Collection[str] | None = None,
+    ) -> list[Entry]:
+        """Return the last ``limit`` entries, or the last ones before a cursor, in order. It is quick in any journal.
+
+        Otherwise as :meth:`read`.
+        """
+        if limit < 1:
+            raise ConfigError("limit", "must be 1 or more")
+        with self._reading:
+            end = LAST + 1 if before is None else before
+            return self._reader.newest(Wanted(thread, turn, methods), before=end, limit=limit)
+
+    def stats(self) -> JournalStats:
+        """Return how the journal stands. Raises :class:`StoreError` if there is none."""
+        with self._reading:
+            oldest, newest = self._reader.bounds()
+        beside = (self.path, self.path.with_name(f"{self.path.name}-wal"))
+        done = self._writer.figures
+        return JournalStats(
+            size=sum(path.stat().st_size for path in beside if path.exists()),
+            oldest=oldest,
+            newest=newest,
+            pruned=done.pruned,
+            commits=done.commits,
+            syncs=done.syncs,
+            average=done.busy / done.commits if done.commits else 0.0,
+            slowest=done.slowest,
+        )
 
     async def follow(
         self,
@@ -127,8 +188,10 @@ class Journal:
         loop = asyncio.get_running_loop()
         self._followers.add(waker)
 
+        wanted = Wanted(thread, turn, methods)
+
         def look() -> Page:
-            return reader.page(after=after, limit=PAGE, thread=thread, turn=turn, methods=methods)
+            return reader.page(wanted, after=after, limit=PAGE, max_bytes=PAGE_BYTES)
 
         try:
             has_more = False
@@ -139,7 +202,7 @@ class Journal:
                         yield _pruned(page.oldest - 1)
                     for entry in page.entries:
                         yield entry
-                    has_more, after = len(page.entries) == PAGE, page.looked_to
+                    has_more, after = not page.is_last, page.looked_to
                 if not has_more:
                     await waker.wait(poll)
         finally:
@@ -189,10 +252,8 @@ class Journal:
 
     async def _append(self, batch: Sequence[Envelope | Gap], run: int) -> None:
         now = time.time()
-        rows, decisive = rows_of(batch, run, at=now)
-        if rows:
-            await self._run(lambda: self._writer.append(rows, durable=decisive, now=now))
-            self._wake()
+        if segments := segments_of(batch, run, at=now):
+            await self._add(segments, now)
 
     async def _mark_opened(self) -> int:
         about = msgspec.json.encode({"pid": os.getpid()})
@@ -200,7 +261,7 @@ class Journal:
         def add() -> int:
             run = self._writer.position + 1
             now = time.time()
-            return self._writer.append([mark_row("opened", run, at=now, line=about)], durable=True, now=now)
+            return self._writer.append([mark("opened", run, at=now, line=about)], now=now)
 
         run = await self._run(add)
         self._wake()
@@ -208,8 +269,10 @@ class Journal:
 
     async def _mark_closed(self, run: int) -> None:
         now = time.time()
-        row = mark_row("closed", run, at=now)
-        await self._run(lambda: self._writer.append([row], durable=True, now=now))
+        await self._add([mark("closed", run, at=now)], now)
+
+    async def _add(self, segments: list[Segment], now: float) -> None:
+        await self._run(lambda: self._writer.append(segments, now=now))
         self._wake()
 
     async def _run(self, work: Callable[[], T]) -> T:

@@ -43,7 +43,6 @@ if TYPE_CHECKING:
 __all__ = ["Damage", "envelope_of", "jsonl", "read_jsonl"]
 
 START, END = b'{"seq":', b"}\n"
-BETWEEN = END + START
 # Quotes inside of the strings before it are escaped, so this is where it is.
 MARK = b',"message":'
 READ_SIZE = 256 * 1024
@@ -81,6 +80,12 @@ class _GapBody(Struct, frozen=True, rename="camel"):
     last_seq: int
     count: int
 
+
+# From how many messages on it pays to put them side by side.
+LONG = 4
+# How the numbers below a thousand are written, and how those above end.
+_SMALL = [b"%d" % number for number in range(1000)]
+_ENDS = [b"%03d" % number for number in range(1000)]
 
 _encode = msgspec.json.Encoder().encode
 _head = msgspec.json.Decoder(_Head).decode
@@ -140,13 +145,37 @@ def _lines(envelopes: Sequence[Envelope]) -> list[bytes]:
     for route, stretch in runs_of(envelopes):
         if route.kind == "unusable":
             lines += [_unusable(route, envelope) for envelope in stretch]
+            continue
+        rest = _rest(route)
+        if len(stretch) >= LONG and stretch[-1].seq - stretch[0].seq == len(stretch) - 1:
+            lines += _stretch(stretch, rest)
         else:
-            lines.append(START)
-            rest = _rest(route)
-            for envelope in stretch:  # paid once per message: nothing here is encoded or formatted
-                lines += (str(envelope.seq).encode(), rest, envelope.raw.strip(), BETWEEN)
-            lines[-1] = END
+            for envelope in stretch:
+                lines += (START, str(envelope.seq).encode(), rest, envelope.raw.strip(), END)
     return lines
+
+
+def _stretch(stretch: Sequence[Envelope], rest: bytes) -> list[bytes]:
+    """Put the pieces of many lines side by side. Per message, nothing is encoded or formatted here."""
+    lines: list[bytes] = []
+    begin, seq = 0, stretch[0].seq
+    while begin < len(stretch):
+        start, ends = _numbers(seq + begin, len(stretch) - begin)
+        part = stretch[begin : begin + len(ends)]
+        pieces = [END + START + start, b"", rest, b""] * len(part)
+        pieces[1::4] = ends
+        pieces[3::4] = [envelope.raw.strip() for envelope in part]
+        lines += pieces
+        begin += len(part)
+    lines[0] = lines[0].removeprefix(END)  # each line is ended by the next one, and the last one here
+    lines.append(END)
+    return lines
+
+
+def _numbers(seq: int, count: int) -> tuple[bytes, list[bytes]]:
+    """Return how a number begins, and the ends of it and of those after it that begin alike, at most ``count``."""
+    high, low = divmod(seq, 1000)
+    return (b"%d" % high, _ENDS[low : low + count]) if high else (b"", _SMALL[low : low + count])
 
 
 def _rest(route: Route, fault: _Fault | None = None) -> bytes:

@@ -31,6 +31,10 @@ WRITE_DEADLINE = 30.0
 # A sink that fails this often in a row is left alone for REST seconds.
 MAX_ERRORS = 5
 REST = 30.0
+# From how many messages at a time there is a rush, and how many are then gathered for one write: as many as it takes for
+# the way to another thread and back to cost each of them little, and few enough for them to be still in the cache.
+THICK = 64
+ENOUGH = 1024
 # Seconds that a sink has to close when its time to drain is over.
 CLOSE_GRACE = 1.0
 # Upper bounds of the buckets in which the time of writes is counted, in seconds; the last one has none.
@@ -101,13 +105,7 @@ class Pump:
         reader = cast("AsyncGenerator[Sequence[Envelope | Gap]]", self._subscription.batches())
         try:
             async for first in reader:
-                batch: Sequence[Envelope | Gap] = first
-                if self._subscription.pending:
-                    merged = list(first)
-                    while self._subscription.pending:  # what waits comes without waiting
-                        merged += await anext(reader)
-                    batch = merged
-                await self._offer(batch)
+                await self._offer(await self._gather(first, reader))
         except ConnectionLostError:
             pass  # the runtime died: that is the end of the stream, after its last message
         finally:
@@ -116,15 +114,35 @@ class Pump:
             self._rests_until = None
             await self._offer(())
 
+    async def _gather(
+        self, first: Sequence[Envelope | Gap], reader: AsyncGenerator[Sequence[Envelope | Gap]]
+    ) -> Sequence[Envelope | Gap]:
+        """Take along what waits; and while they come thick and fast, some more: to write is dear, to write much is not."""
+        subscription = self._subscription
+        self._in_hand = _count(first)
+        if len(first) < THICK and not subscription.pending:
+            return first
+        merged = list(first)
+        while True:
+            while subscription.pending:  # what waits comes without waiting
+                more = await anext(reader)
+                self._in_hand += _count(more)
+                merged += more
+            if not THICK <= len(merged) < ENOUGH:
+                return merged
+            await asyncio.sleep(0)
+            if not subscription.pending:
+                return merged
+
     async def _offer(self, batch: Sequence[Envelope | Gap]) -> None:
-        count = len(batch) - list(map(type, batch)).count(Gap)
-        if self._rests_until is not None and self._clock.monotonic() < self._rests_until:
+        count = self._in_hand
+        begun = self._clock.monotonic()
+        if self._rests_until is not None and begun < self._rests_until:
+            self._in_hand = 0
             self._lose(batch, count)
             return
         if self._gap is not None:
             batch = (self._gap, *batch)
-        self._in_hand = count
-        begun = self._clock.monotonic()
         try:
             async with time_limit(self._clock, WRITE_DEADLINE):
                 await self.sink.write(batch)
@@ -224,6 +242,11 @@ class Pumps:
 def _finish(future: asyncio.Future[None]) -> None:
     if not future.done():
         future.set_result(None)
+
+
+def _count(batch: Sequence[Envelope | Gap]) -> int:
+    """Return how many envelopes are in what a subscription has given: these, or one gap."""
+    return 0 if isinstance(batch[0], Gap) else len(batch)
 
 
 def _as_gap(item: Envelope | Gap) -> Gap:

@@ -58,8 +58,8 @@ class JsonlSink(EventSink):
     """Writes a log of JSON lines: one object for each message, with its place, its ids, and the message as it came.
 
     The file is created, for its owner alone, or added to. ``flush`` says when what was written is also safe from a loss
-    of power: ``"interval"`` within a second, ``"always"`` at once, ``"never"`` when the system likes; a crash of this
-    program costs nothing under any of them. ``rotate_bytes`` begins a new file before this one gets bigger, unless a
+    of power: ``"interval"`` within a second (or as soon as the disk can), ``"always"`` at once, ``"never"`` when the system
+    likes; a crash of this program costs nothing under any of them. ``rotate_bytes`` begins a new file before this one gets bigger, unless a
     single batch is; ``keep`` old ones stay, as ``path.1`` (the youngest), ``path.2``, and so on.
 
     Raises :class:`StoreError` when it cannot be opened, also because another runtime writes to the same file.
@@ -84,6 +84,7 @@ class JsonlSink(EventSink):
         self.overflow = overflow
         self._log = LineLog(path, flush=flush, rotate_bytes=rotate_bytes, keep=keep)
         self._thread: ThreadPoolExecutor | None = None
+        self._syncer: ThreadPoolExecutor | None = None  # apart, so that waiting for the disk holds up no line
         self._timer: asyncio.TimerHandle | None = None
         self._late: asyncio.Future[None] | None = None
 
@@ -98,6 +99,7 @@ class JsonlSink(EventSink):
         if self._thread is not None:
             raise StoreError(f"{self!r} is already open", path=str(self._log.path))
         self._thread = ThreadPoolExecutor(1, "codex-runtime jsonl")
+        self._syncer = ThreadPoolExecutor(1, "codex-runtime jsonl sync")
         try:
             await self._run(self._log.open)
         except BaseException:
@@ -109,7 +111,7 @@ class JsonlSink(EventSink):
         lines = jsonl(batch)
         await self._run(lambda: self._log.append(lines))
         if self._timer is None and self._log.needs_sync:
-            self._timer = asyncio.get_running_loop().call_later(SYNC_INTERVAL, self._sync_later)
+            self._plan_sync()
 
     async def aclose(self) -> None:
         """Wait for the disk and close the file."""
@@ -120,6 +122,8 @@ class JsonlSink(EventSink):
             return
         done = False
         try:
+            if self._late is not None:
+                await asyncio.wait([self._late])
             await self._run(self._log.close)
             done = True
         except StoreError:
@@ -129,12 +133,19 @@ class JsonlSink(EventSink):
             # A thread that still hangs in the file system is not waited for.
             self._end_thread(wait=done)
 
+    def _plan_sync(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(SYNC_INTERVAL, self._sync_later)
+
     def _sync_later(self) -> None:
         self._timer = None
-        if self._thread is not None:
-            # A failure shows in the log itself, which goes on in a new file.
-            self._late = asyncio.get_running_loop().run_in_executor(self._thread, self._log.sync)
-            self._late.add_done_callback(lambda late: late.cancelled() or late.exception())
+        if self._syncer is None:
+            return
+        if self._late is not None and not self._late.done():
+            self._plan_sync()  # the disk is slower than that
+            return
+        # A failure shows in the log itself, which goes on in a new file.
+        self._late = asyncio.get_running_loop().run_in_executor(self._syncer, self._log.sync)
+        self._late.add_done_callback(lambda late: late.cancelled() or late.exception())
 
     async def _run(self, work: Callable[[], T]) -> T:
         if self._thread is None:
@@ -142,6 +153,7 @@ class JsonlSink(EventSink):
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
     def _end_thread(self, *, wait: bool) -> None:
-        thread, self._thread = self._thread, None
-        if thread is not None:
-            thread.shutdown(wait=wait, cancel_futures=not wait)
+        threads, self._thread, self._syncer = (self._thread, self._syncer), None, None
+        for thread in threads:
+            if thread is not None:
+                thread.shutdown(wait=wait, cancel_futures=not wait)
