@@ -92,7 +92,7 @@ async def test_a_turn_whose_server_died_is_lost_in_the_replay_too(tmp_path: Path
     fake, clock = FakeAppServer(Script(Say("Half"), Die()), "Whole."), ManualClock()
     async with logged(tmp_path, fake, clock=clock) as client, await client.start_session(cwd=tmp_path) as session:
         with pytest.raises(TurnLostError) as caught:
-            await session.run("first")
+            await session.run("first", on_crash="lose")
         await clock.advance(1.0)
         second = await session.run("second")
     for outcome in both(tmp_path):
