@@ -1,13 +1,13 @@
-"""What asyncio contenders share: a loop of their own, and the workloads written once for all of them."""
+"""What asyncio contenders share: a loop, and the workloads written once for all of them."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Generic, TypeVar
 
-from benchmarks.contenders import Calls, Meter, Stalled, Streams, Turn, rss
+from benchmarks.contenders import Calls, Contender, Many, Meter, Stalled, Streams, Turn, age, rss, threads
 
 __all__ = ["AsyncContender"]
 
@@ -15,11 +15,11 @@ __all__ = ["AsyncContender"]
 S = TypeVar("S")
 
 
-class AsyncContender(Generic[S]):
-    """A contender with coroutines inside. ``S`` is what it reads a turn from."""
+class AsyncContender(Contender, Generic[S]):
+    """A contender with coroutines inside. ``S`` is what it reads a turn from. Several may share one loop."""
 
-    def __init__(self) -> None:
-        self._runner = asyncio.Runner()
+    def __init__(self, runner: asyncio.Runner | None = None) -> None:
+        self._runner = runner or asyncio.Runner()
 
     async def connect(self, command: Sequence[str]) -> None:
         """Start the server and greet it."""
@@ -45,6 +45,10 @@ class AsyncContender(Generic[S]):
         """Read a turn to its end: messages seen, messages lost."""
         raise NotImplementedError
 
+    def texts(self, stream: S) -> AsyncIterator[str]:
+        """Read a turn to its end: the text of each delta."""
+        raise NotImplementedError
+
     # -- the interface ---------------------------------------------------------------------------------------------
 
     def open(self, command: Sequence[str]) -> None:
@@ -63,6 +67,14 @@ class AsyncContender(Generic[S]):
         thread_id = await self.new_thread()
         meter = Meter()
         return meter.turn(*await self.read(await self.start(thread_id, directive, narrow=False)))
+
+    def latencies(self, directive: str) -> list[float]:
+        """Run one turn whose deltas are stamped; return the age of each when it is read."""
+        return self._runner.run(self._latencies(directive))
+
+    async def _latencies(self, directive: str) -> list[float]:
+        stream = await self.start(await self.new_thread(), directive, narrow=False)
+        return [age(text) async for text in self.texts(stream)]
 
     def calls(self, count: int, in_flight: int) -> Calls:
         """Make so many requests, so many at a time."""
@@ -102,8 +114,8 @@ class AsyncContender(Generic[S]):
         return self._runner.run(self._streams(count, directive))
 
     async def _streams(self, count: int, directive: str) -> Streams:
-        threads = [await self.new_thread() for _ in range(count)]
-        started = [await self.start(thread_id, directive, narrow=True) for thread_id in threads]
+        threads_of = [await self.new_thread() for _ in range(count)]
+        started = [await self.start(thread_id, directive, narrow=True) for thread_id in threads_of]
         readers = asyncio.gather(*(self.read(stream) for stream in started))
         latencies: list[float] = []
         clock = time.perf_counter
@@ -113,3 +125,19 @@ class AsyncContender(Generic[S]):
             latencies.append(clock() - before)
             await asyncio.sleep(0.005)
         return Streams(latencies, sum(events for events, _ in await readers))
+
+    def many(self, command: Sequence[str], count: int, directive: str) -> Many:
+        """Open so many clients on one loop and run one turn on each at the same time."""
+        return self._runner.run(self._many(command, count, directive))
+
+    async def _many(self, command: Sequence[str], count: int, directive: str) -> Many:
+        before = rss()
+        clients = [type(self)(self._runner) for _ in range(count)]
+        await asyncio.gather(*(client.connect(command) for client in clients))
+        idle = rss() - before
+        meter = Meter()
+        turns = await asyncio.gather(*(client._turn(directive) for client in clients))  # noqa: SLF001  siblings
+        turn = meter.turn(sum(turn.events for turn in turns), sum(turn.lost for turn in turns))
+        used = threads()
+        await asyncio.gather(*(client.disconnect() for client in clients))
+        return Many(idle, used, turn)

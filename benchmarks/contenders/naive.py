@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
-from benchmarks.contenders import APPROVAL, PING, turn_params
+from benchmarks.contenders import APPROVAL, DELTA, PING, TURN_ENDED, turn_params
 from benchmarks.contenders.asynchronous import AsyncContender
 
 __all__ = ["Naive"]
@@ -64,8 +64,14 @@ class Naive(AsyncContender["asyncio.Queue[dict[str, Any]]"]):
         while True:
             message = await stream.get()
             events += 1
-            if message.get("method") == "turn/completed":
+            if message.get("method") == TURN_ENDED:
                 return events, 0
+
+    async def texts(self, stream: asyncio.Queue[dict[str, Any]]) -> AsyncIterator[str]:
+        """Read one event at a time and take the text of deltas."""
+        while (method := (message := await stream.get()).get("method")) != TURN_ENDED:
+            if method == DELTA:
+                yield message["params"]["delta"]
 
     async def _request(self, method: str, params: object) -> Any:
         request_id = next(self.ids)

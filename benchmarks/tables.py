@@ -1,0 +1,78 @@
+"""Figures and tables for people: medians over the rounds, ratios of contenders that ran in the same round."""
+
+from __future__ import annotations
+
+import statistics
+import sys
+from typing import Any
+
+from benchmarks.contenders import CONTENDERS
+from benchmarks.workloads import Workload
+
+__all__ = ["figure", "grouped", "show", "summary", "table"]
+
+
+def figure(value: float) -> str:
+    """Return a number with about three digits."""
+    if abs(value) >= 1000:
+        return grouped(value)
+    return f"{value:.0f}" if abs(value) >= 100 or value == int(value) else f"{value:.3g}"
+
+
+def grouped(value: float) -> str:
+    """Return a whole number in groups of three digits."""
+    return f"{value:,.0f}".replace(",", " ")
+
+
+def table(title: str, headings: list[str], rows: list[list[str]], note: str = "") -> None:
+    """Print one table: the first column to the left, all others to the right. A row may end early."""
+    widths = [max(len(row[k]) for row in [headings, *rows] if k < len(row)) for k in range(len(headings))]
+    print(f"\n{title}")
+    for row in [headings, *rows]:
+        cells = [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=False))]
+        print("  " + "  ".join(cells).rstrip())
+    if note:
+        print(f"  ({note})")
+    sys.stdout.flush()
+
+
+def summary(workload: Workload, results: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
+    """Return what became of each contender: its medians, and how the first one compares with it; or why it failed."""
+    first = results[workload.contenders[0]]
+    return {name: _outcome(workload, first, rounds) for name, rounds in results.items()}
+
+
+def _outcome(workload: Workload, first: list[dict[str, Any]], rounds: list[dict[str, Any]]) -> dict[str, Any]:
+    good = [result for result in rounds if "error" not in result]
+    if not good:
+        return {"error": rounds[0]["error"], "rounds": rounds}
+    medians = {column.key: statistics.median(result[column.key] for result in good) for column in workload.columns}
+    return {"ratio": _ratio(workload, first, rounds), "median": medians, "rounds": rounds}
+
+
+def _ratio(workload: Workload, first: list[dict[str, Any]], other: list[dict[str, Any]]) -> float | None:
+    """Return how many times better the first one is: the median over the rounds in which both came through."""
+    pairs = [(a[workload.key], b[workload.key]) for a, b in zip(first, other, strict=True) if "error" not in {*a, *b}]
+    ratios = [b / a if workload.lower else a / b for a, b in pairs if a > 0 and b > 0]
+    return statistics.median(ratios) if ratios else None
+
+
+def show(workload: Workload, outcomes: dict[str, Any]) -> None:
+    """Print the table of one workload."""
+    rows = []
+    for name, outcome in outcomes.items():
+        label = CONTENDERS[name].label
+        if "error" in outcome:
+            rows.append([label, "fails"])
+            continue
+        ratio = outcome["ratio"]
+        compared = "-" if ratio is None else f"{100 / ratio:.0f} %" if workload.share else f"{ratio:.2f}x"
+        figures = (figure(outcome["median"][column.key] / column.unit) for column in workload.columns)
+        rows.append([label, compared, *figures])
+    failures = [f"{CONTENDERS[name].label}: {outcome['error']}" for name, outcome in outcomes.items() if "error" in outcome]
+    table(
+        f"{workload.name}: {workload.title}",
+        ["", "share" if workload.share else "ours is", *(column.heading for column in workload.columns)],
+        rows,
+        "; ".join(filter(None, [workload.note, *failures])),
+    )
