@@ -13,7 +13,7 @@ from benchmarks.contenders import CONTENDERS, available
 from benchmarks.duel import Duel
 from benchmarks.workloads import WORKLOADS
 
-RESULTS = Path(__file__).parent / "results" / "latest.json"
+RESULTS = Path(__file__).parent / "results"
 BESIDE = ("import", "decode", "instructions")  # tables that are no workloads
 
 
@@ -33,7 +33,6 @@ def options() -> argparse.Namespace:
     )
     parser.add_argument("--rounds", type=int, help="how often contenders take turns (5, with --full 9)")
     parser.add_argument("--seconds", type=float, help="how long each takes in one round (0.3, with --full 1)")
-    parser.add_argument("--output", type=Path, default=RESULTS, help="where the results go, as JSON")
     return parser.parse_args()
 
 
@@ -41,10 +40,16 @@ def main() -> None:
     """Measure what was asked for, print it, and write it down."""
     chosen = options()
     began = time.monotonic()
-    results: dict[str, Any] = {"machine": machine.describe(), "pinned": chosen.pin, "at": time.time(), "workloads": {}}
-    introduce(results["machine"])
     wanted = set(chosen.only or [])
     rounds = chosen.rounds or (9 if chosen.full else 5)
+    results: dict[str, Any] = {
+        "machine": machine.describe(),
+        "at": time.time(),
+        "pinned": chosen.pin,
+        "rounds": rounds,
+        "workloads": {},
+    }
+    introduce(results["machine"])
     with Duel(rounds=rounds, seconds=chosen.seconds or (1.0 if chosen.full else 0.3), pinned=chosen.pin) as duel:
         for workload in WORKLOADS:
             if (not wanted or workload.name in wanted) and workload.possible:
@@ -64,9 +69,10 @@ def main() -> None:
         else:
             print("\ninstructions: not counted, there is no valgrind here")
     results["seconds"] = time.monotonic() - began
-    chosen.output.parent.mkdir(exist_ok=True)
-    chosen.output.write_text(json.dumps(results, indent=1), encoding="utf-8")
-    print(f"\n{results['seconds']:.0f} s; written to {chosen.output}")
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / ("part.json" if wanted else "latest.json")  # the page is made of a whole run
+    path.write_text(json.dumps(results, indent=1), encoding="utf-8")
+    print(f"\n{results['seconds']:.0f} s; written to {path}")
 
 
 def introduce(where: dict[str, Any]) -> None:

@@ -60,7 +60,9 @@ class Gate:
     shown: Callable[[float], str]
 
 
-def at_least(name: str, limit: float, measured: Callable[[Results], float | None], unit: str = "x", per: float = 1) -> Gate:
+def at_least(
+    name: str, limit: float, measured: Callable[[Results], float | None], unit: str = "x", per: float = 1
+) -> Gate:
     """Ask for a figure of so much or more."""
     shown = _shown(unit, per)
     return Gate(name, f"≥ {shown(limit)}", measured, lambda value: value >= limit, shown)
@@ -118,8 +120,12 @@ TIMED = (
     at_least("deltas with the journal, nothing lost: share of the plain rate", 0.6, _kept("ours-journal"), " %", 0.01),
     at_least("a request, one at a time: p50 against openai-codex", 2, _ratio("calls-1", "sdk")),
     at_least("approvals, 100 pending", 1e5, _median("approvals-100", "ours", "rate"), " k/s", 1e3),
-    at_least("32 runtimes on one thread: share of the rate of one", 0.8, _median("runtimes", "ours", "share"), " %", 0.01),
-    at_most("a reader that sleeps through 100 000 events", 20 * 2**20, _median("stalled", "ours", "growth"), " MiB", 2**20),
+    at_least(
+        "32 runtimes on one thread: share of the rate of one", 0.8, _median("runtimes", "ours", "share"), " %", 0.01
+    ),
+    at_most(
+        "a reader that sleeps through 100 000 events", 20 * 2**20, _median("stalled", "ours", "growth"), " MiB", 2**20
+    ),
     at_most("the same with overflow=block", 20 * 2**20, _median("stalled", "ours-blocking", "growth"), " MiB", 2**20),
     at_most(f"{FRONT_DOOR}, over a bare interpreter", 0.09, _import("over_bare"), " ms", 1e-3),
     at_most(f"{FRONT_DOOR}: memory after it", 25 * 2**20, _import("rss"), " MiB", 2**20),

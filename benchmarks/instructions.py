@@ -29,7 +29,12 @@ WORKLOADS: dict[str, tuple[str, int, int]] = {
     "call": ("", 500, 1_500),
     "approval": ("fire:n=0;reqs={n};win=1", 300, 700),
 }
-TITLES = {"delta": "a message delta", "mixed": "a message of a working turn", "call": "a request", "approval": "an approval"}
+TITLES = {
+    "delta": "a message delta",
+    "mixed": "a message of a working turn",
+    "call": "a request",
+    "approval": "an approval",
+}
 # contender → its workloads
 Plan = Mapping[str, tuple[str, ...]]
 OURS: Plan = {
@@ -39,7 +44,11 @@ OURS: Plan = {
     "ours-journal": ("delta",),
     "loop": ("call",),
 }
-OTHERS: Plan = {"naive": ("delta", "mixed", "call", "approval"), "ours-typed": ("delta", "mixed"), "decode": ("delta", "mixed")}
+OTHERS: Plan = {
+    "naive": ("delta", "mixed", "call", "approval"),
+    "ours-typed": ("delta", "mixed"),
+    "decode": ("delta", "mixed"),
+}
 # A minute and more for each run under valgrind, because of what it imports.
 SLOW: Plan = {"sdk": ("delta", "mixed", "call", "approval"), "sdk-async": ("delta", "call"), "cas": ("delta", "call")}
 SLOW_SHARE = 10  # and so it gets fewer events

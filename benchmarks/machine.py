@@ -15,7 +15,12 @@ from benchmarks.contenders import interpreter
 
 __all__ = ["describe"]
 
-DISTRIBUTIONS = {"msgspec": "ours", "openai-codex": "sdk", "openai-codex-cli-bin": "ours", "codex-app-server-sdk": "cas"}
+DISTRIBUTIONS = {
+    "msgspec": "ours",
+    "openai-codex": "sdk",
+    "openai-codex-cli-bin": "ours",
+    "codex-app-server-sdk": "cas",
+}
 ASK = (
     "import json, platform, sys; from importlib import metadata;"
     " print(json.dumps([metadata.version(sys.argv[1]), platform.python_version()]))"

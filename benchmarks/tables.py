@@ -29,7 +29,10 @@ def table(title: str, headings: list[str], rows: list[list[str]], note: str = ""
     widths = [max(len(row[k]) for row in [headings, *rows] if k < len(row)) for k in range(len(headings))]
     print(f"\n{title}")
     for row in [headings, *rows]:
-        cells = [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=False))]
+        cells = [
+            row[0].ljust(widths[0]),
+            *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=False)),
+        ]
         print("  " + "  ".join(cells).rstrip())
     if note:
         print(f"  ({note})")
@@ -69,7 +72,9 @@ def show(workload: Workload, outcomes: dict[str, Any]) -> None:
         compared = "-" if ratio is None else f"{100 / ratio:.0f} %" if workload.share else f"{ratio:.2f}x"
         figures = (figure(outcome["median"][column.key] / column.unit) for column in workload.columns)
         rows.append([label, compared, *figures])
-    failures = [f"{CONTENDERS[name].label}: {outcome['error']}" for name, outcome in outcomes.items() if "error" in outcome]
+    failures = [
+        f"{CONTENDERS[name].label}: {outcome['error']}" for name, outcome in outcomes.items() if "error" in outcome
+    ]
     table(
         f"{workload.name}: {workload.title}",
         ["", "share" if workload.share else "ours is", *(column.heading for column in workload.columns)],

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from benchmarks import firehose
-from benchmarks.contenders import Contender, load, rss
+from benchmarks.contenders import Contender, load
 
 
 class Worker:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 import importlib
 import importlib.util
-import os
 import resource
 import subprocess
 import sys
@@ -18,6 +17,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 __all__ = [
     "CONTENDERS",
@@ -36,7 +36,7 @@ __all__ = [
     "threads",
 ]
 
-PING = {"name": "ping", "payload": "0123456789abcdef", "numbers": [1, 2, 3]}
+PING: dict[str, Any] = {"name": "ping", "payload": "0123456789abcdef", "numbers": [1, 2, 3]}
 APPROVAL = "requestApproval"
 DELTA = "item/agentMessage/delta"
 TURN_ENDED = "turn/completed"
@@ -194,7 +194,7 @@ def rss() -> int:
 def threads() -> int:
     """Return how many threads this process has (those of Python where the system does not tell)."""
     try:
-        return len(os.listdir("/proc/self/task"))
+        return sum(1 for _ in Path("/proc/self/task").iterdir())
     except OSError:
         return threading.active_count()
 
