@@ -81,7 +81,12 @@ def introduce(where: dict[str, Any]) -> None:
     print(", ".join(f"{name} {version}" for name, version in where["versions"].items()))
     if missing := [entry.label for name, entry in CONTENDERS.items() if not available(name)]:
         print(f"not installed, left out: {', '.join(missing)}")
-    print("'ours is 4x': the median over the rounds of (ours / theirs in the same round) is 4 times as good.")
+    print(
+        "'ours is 4x': the median over the rounds of (ours / theirs in the same round) is 4 times as good; by CPU: in"
+    )
+    print(
+        "processor time, which other work on the machine blurs less. 'share': what part of the first row this one reaches."
+    )
 
 
 if __name__ == "__main__":

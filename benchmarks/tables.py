@@ -50,34 +50,44 @@ def _outcome(workload: Workload, first: list[dict[str, Any]], rounds: list[dict[
     if not good:
         return {"error": rounds[0]["error"], "rounds": rounds}
     medians = {column.key: statistics.median(result[column.key] for result in good) for column in workload.columns}
-    return {"ratio": _ratio(workload, first, rounds), "median": medians, "rounds": rounds}
+    return {
+        "ratio": _ratio(first, rounds, workload.key, lower=workload.lower),
+        "cpu_ratio": _ratio(first, rounds, "cpu", lower=True) if "cpu" in medians else None,
+        "median": medians,
+        "rounds": rounds,
+    }
 
 
-def _ratio(workload: Workload, first: list[dict[str, Any]], other: list[dict[str, Any]]) -> float | None:
+def _ratio(first: list[dict[str, Any]], other: list[dict[str, Any]], key: str, *, lower: bool) -> float | None:
     """Return how many times better the first one is: the median over the rounds in which both came through."""
-    pairs = [(a[workload.key], b[workload.key]) for a, b in zip(first, other, strict=True) if "error" not in {*a, *b}]
-    ratios = [b / a if workload.lower else a / b for a, b in pairs if a > 0 and b > 0]
+    pairs = [(a[key], b[key]) for a, b in zip(first, other, strict=True) if "error" not in {*a, *b}]
+    ratios = [b / a if lower else a / b for a, b in pairs if a > 0 and b > 0]
     return statistics.median(ratios) if ratios else None
 
 
 def show(workload: Workload, outcomes: dict[str, Any]) -> None:
     """Print the table of one workload."""
-    rows = []
+    by_cpu = any(column.key == "cpu" for column in workload.columns)
+    rows, failures = [], []
     for name, outcome in outcomes.items():
         label = CONTENDERS[name].label
         if "error" in outcome:
             rows.append([label, "fails"])
+            failures.append(f"{label}: {outcome['error']}")
             continue
-        ratio = outcome["ratio"]
-        compared = "-" if ratio is None else f"{100 / ratio:.0f} %" if workload.share else f"{ratio:.2f}x"
+        compared = [_compared(outcome["ratio"], share=workload.share)]
+        if by_cpu:
+            compared.append(_compared(outcome["cpu_ratio"], share=workload.share))
         figures = (figure(outcome["median"][column.key] / column.unit) for column in workload.columns)
-        rows.append([label, compared, *figures])
-    failures = [
-        f"{CONTENDERS[name].label}: {outcome['error']}" for name, outcome in outcomes.items() if "error" in outcome
-    ]
+        rows.append([label, *compared, *figures])
+    word = "share" if workload.share else "ours is"
     table(
         f"{workload.name}: {workload.title}",
-        ["", "share" if workload.share else "ours is", *(column.heading for column in workload.columns)],
+        ["", word, *(["by CPU"] if by_cpu else []), *(column.heading for column in workload.columns)],
         rows,
         "; ".join(filter(None, [workload.note, *failures])),
     )
+
+
+def _compared(ratio: float | None, *, share: bool) -> str:
+    return "-" if ratio is None else f"{100 / ratio:.0f} %" if share else f"{ratio:.2f}x"
