@@ -180,7 +180,7 @@ WORKLOADS = (
     ),
     Workload(
         name="stalled",
-        title="a reader that sleeps for 2 s while 100 000 lines come in",
+        title="a reader that sleeps while 100 000 lines come in",
         job={"job": "stalled", "size": 100_000, "seconds": 2.0},
         contenders=("ours", "ours-blocking", *EVERYONE[1:]),
         key="growth",

@@ -24,6 +24,7 @@ __all__ = [
     "Calls",
     "Contender",
     "Entry",
+    "Growth",
     "Many",
     "Stalled",
     "Streams",
@@ -113,7 +114,7 @@ class Contender:
         raise NotImplementedError
 
     def stalled(self, directive: str, seconds: float) -> Stalled:
-        """Run one turn whose reader first sleeps."""
+        """Run one turn whose reader first sleeps, at least so long and until memory grows no more."""
         raise NotImplementedError
 
     def streams(self, count: int, directive: str) -> Streams:
@@ -197,6 +198,28 @@ def threads() -> int:
         return sum(1 for _ in Path("/proc/self/task").iterdir())
     except OSError:
         return threading.active_count()
+
+
+class Growth:
+    """How much the memory of this process grows from now on, while a reader sleeps: at least so long, and until it ends."""
+
+    STEP, LIMIT = 0.25, 20.0
+
+    def __init__(self, seconds: float) -> None:
+        self._at_least = seconds
+        self._start = time.perf_counter()
+        self._before = self._last = rss()
+
+    @property
+    def size(self) -> int:
+        """Bytes so far."""
+        return self._last - self._before
+
+    def goes_on(self) -> bool:
+        """Look again; false when it is over."""
+        now, waited = rss(), time.perf_counter() - self._start
+        grew, self._last = now - self._last > 64 * 1024, now
+        return waited < self._at_least or (grew and waited < self.LIMIT)
 
 
 def age(stamp: str) -> float:

@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from typing import Generic, TypeVar
 
-from benchmarks.contenders import Calls, Contender, Many, Meter, Stalled, Streams, Turn, age, rss, threads
+from benchmarks.contenders import Calls, Contender, Growth, Many, Meter, Stalled, Streams, Turn, age, rss, threads
 
 __all__ = ["AsyncContender"]
 
@@ -102,12 +102,12 @@ class AsyncContender(Contender, Generic[S]):
 
     async def _stalled(self, directive: str, seconds: float) -> Stalled:
         thread_id = await self.new_thread()
-        before = rss()
+        growth = Growth(seconds)
         stream = await self.start(thread_id, directive, narrow=False)
-        await asyncio.sleep(seconds)
-        growth = rss() - before
+        while growth.goes_on():  # noqa: ASYNC110  memory tells nobody that it has grown
+            await asyncio.sleep(growth.STEP)
         events, lost = await self.read(stream)
-        return Stalled(growth, events, lost)
+        return Stalled(growth.size, events, lost)
 
     def streams(self, count: int, directive: str) -> Streams:
         """Run so many turns at once and make calls, one after the other, until they end."""

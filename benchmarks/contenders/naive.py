@@ -28,7 +28,11 @@ class Naive(AsyncContender["asyncio.Queue[dict[str, Any]]"]):
         self.pending: dict[int, asyncio.Future[Any]] = {}
         self.queues: dict[str | None, asyncio.Queue[dict[str, Any]]] = {}
         self.process = await asyncio.create_subprocess_exec(
-            *command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, limit=LINE_LIMIT
+            *command,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+            limit=LINE_LIMIT,
         )
         self.reader = asyncio.create_task(self._read_lines())
         await self._request("initialize", {"clientInfo": {"name": "bench", "title": "bench", "version": "1"}})

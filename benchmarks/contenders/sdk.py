@@ -11,7 +11,21 @@ from typing import Any
 from openai_codex import AsyncCodex, Codex, CodexConfig
 from pydantic import BaseModel
 
-from benchmarks.contenders import DELTA, PING, Calls, Contender, Many, Meter, Stalled, Streams, Turn, age, rss, threads
+from benchmarks.contenders import (
+    DELTA,
+    PING,
+    Calls,
+    Contender,
+    Growth,
+    Many,
+    Meter,
+    Stalled,
+    Streams,
+    Turn,
+    age,
+    rss,
+    threads,
+)
 from benchmarks.contenders.asynchronous import AsyncContender
 
 __all__ = ["AsyncSdk", "Sdk"]
@@ -71,11 +85,11 @@ class Sdk(Contender):
     def stalled(self, directive: str, seconds: float) -> Stalled:
         """Run one turn whose reader first sleeps."""
         thread = self.codex.thread_start()
-        before = rss()
+        growth = Growth(seconds)
         turn = thread.turn(directive)
-        time.sleep(seconds)
-        growth = rss() - before
-        return Stalled(growth, sum(1 for _ in turn.stream()), 0)
+        while growth.goes_on():
+            time.sleep(growth.STEP)
+        return Stalled(growth.size, sum(1 for _ in turn.stream()), 0)
 
     def streams(self, count: int, directive: str) -> Streams:
         """Run so many turns at once, each read by a thread, and make calls until they end."""
