@@ -154,7 +154,7 @@ def _imports(results: Results) -> str:
         [f"`{row['name']}`", figure(row["over_bare"] * 1e3), "-" if row["rss"] is None else figure(row["rss"] / 2**20)]
         for row in results.get("import", ())
     ]
-    return markdown(["", "ms over a bare interpreter", "RSS after it, MiB"], rows)
+    return markdown(["", "least ms over a bare interpreter", "RSS after it, MiB"], rows)
 
 
 def _instructions(results: Results) -> str:

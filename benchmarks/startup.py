@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import resource
-import statistics
 import subprocess
 import time
 from typing import Any
@@ -29,7 +28,7 @@ PAGE = resource.getpagesize()
 
 
 def measure(rounds: int) -> list[dict[str, Any]]:
-    """Import each in fresh interpreters, turn by turn; report medians."""
+    """Import each in fresh interpreters, turn by turn; report the least times, since a busy machine only adds to them."""
     pythons = {code: python for code, contender in IMPORTS.items() if (python := interpreter(contender))}
     runs = [(python, NOTHING) for python in sorted(set(pythons.values()))]
     runs += [(python, code) for code, python in pythons.items()]
@@ -40,12 +39,12 @@ def measure(rounds: int) -> list[dict[str, Any]]:
             subprocess.run([python, "-c", code], check=True)
             times[python, code].append(time.perf_counter() - before)
     # The first round fills the page cache and writes byte code.
-    medians = {run: statistics.median(values[1:]) for run, values in times.items()}
+    least = {run: min(values[1:]) for run, values in times.items()}
     return [
         {
             "name": code,
-            "over_bare": medians[python, code] - medians[python, NOTHING],
-            "bare": medians[python, NOTHING],
+            "over_bare": least[python, code] - least[python, NOTHING],
+            "bare": least[python, NOTHING],
             "rss": _memory(python, code),
             "bare_rss": _memory(python, NOTHING),
         }
@@ -56,7 +55,7 @@ def measure(rounds: int) -> list[dict[str, Any]]:
 def show(rows: list[dict[str, Any]]) -> None:
     """Print the cost of imports."""
     table(
-        "import: median time over the bare interpreter, and memory after it",
+        "import: least time over the bare interpreter, and memory after it",
         ["", "over bare ms", "RSS MiB"],
         [
             ["(the bare interpreter)", "0", _mib(rows[0]["bare_rss"])],
