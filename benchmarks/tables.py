@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 import sys
 from typing import Any
@@ -14,6 +15,8 @@ __all__ = ["figure", "grouped", "show", "summary", "table"]
 
 def figure(value: float) -> str:
     """Return a number with about three digits."""
+    if math.isinf(value):
+        return "∞"
     if abs(value) >= 1000:
         return grouped(value)
     return f"{value:.0f}" if abs(value) >= 100 or value == int(value) else f"{value:.3g}"

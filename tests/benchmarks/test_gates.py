@@ -34,6 +34,13 @@ def test_a_sink_that_loses_a_message_has_missed_its_gate(lost: int, *, met: bool
     assert verdicts(results)["deltas with a JSONL sink, nothing lost: share of the plain rate"] is met
 
 
+@pytest.mark.parametrize(("untold", "met"), [(0, True), (1, False)])
+def test_a_loss_that_is_not_told_misses_the_gate_of_the_sleeping_reader(untold: int, *, met: bool) -> None:
+    """However little memory that took."""
+    results = {"workloads": {"stalled": {"ours": {"ratio": 1.0, "median": {"growth": 2**20, "missing": untold}}}}}
+    assert verdicts(results)["a reader that sleeps through 100 000 events"] is met
+
+
 def test_a_contender_that_fails_proves_nothing() -> None:
     """Its row has no ratio."""
     results = {"workloads": {"mixed": {"naive": {"error": "it fell over"}}}}
