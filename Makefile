@@ -13,13 +13,17 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install --constr
 VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
 READY := $(VENV)/.ready-$(VERSION)
 READY_TO_BENCH := $(VENV)/.ready-to-bench-$(VERSION)
+# One of the contenders needs 3.12: if PYTHON is older, a newer one gets an environment for it, or it is left out.
+NEWER := $(HOME)/.pyenv/versions/3.1[2-9]*/bin/python
+BESIDE_PYTHON ?= $(shell for python in python3.12 python3.13 python3.14 $(wildcard $(NEWER)); do \
+	$$python -c "import sys; sys.exit(sys.version_info < (3, 12))" 2>/dev/null && echo $$python && break; done)
 TYPED := $(wildcard src tools tests/typing benchmarks examples)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench clean
+.PHONY: help demo test check bench bench-gate bench-report clean
 
 help: ## say what there is
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile
 
 demo: $(READY) ## see the runtime at work: the real app server, a scripted model, no network, no account
 	@$(BIN)/codex-runtime demo $(ARGS)
@@ -38,6 +42,12 @@ check: $(READY) ## format, lint, types, layers, generated code, README snippets
 bench: $(READY_TO_BENCH) ## measure, against the other Python clients where they can be installed
 	@$(BIN)/python -m benchmarks $(ARGS)
 
+bench-gate: $(READY) ## count instructions and fail if there are too many; needs valgrind
+	@$(BIN)/python -m benchmarks.gates
+
+bench-report: $(READY) ## write the last results of bench into docs/performance.md
+	@$(BIN)/python -m benchmarks.report
+
 clean: ## remove the environment and everything that tools left behind
 	rm -rf $(VENV) build dist htmlcov .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -51,4 +61,9 @@ $(READY): pyproject.toml constraints.txt
 
 $(READY_TO_BENCH): $(READY)
 	@$(PIP) --editable ".[bench]"
+	@$(BIN)/python -c "import codex_app_server_sdk" 2>/dev/null || test -z "$(BESIDE_PYTHON)" || { \
+		echo "preparing $(VENV)/beside with $(BESIDE_PYTHON)"; \
+		$(BESIDE_PYTHON) -m venv --clear $(VENV)/beside && \
+		$(subst $(BIN),$(VENV)/beside/bin,$(PIP)) codex-app-server-sdk; } || \
+		echo "codex-app-server-sdk cannot be installed and is left out"
 	@touch $@

@@ -12,8 +12,12 @@ import time
 from collections.abc import Callable
 
 from benchmarks import firehose
+from benchmarks.contenders import available
+from benchmarks.tables import figure, table
 
-__all__ = ["measure"]
+__all__ = ["measure", "show"]
+
+Costs = dict[str, dict[str, float]]  # method → way of decoding → seconds
 
 MESSAGES = (
     {"id": 1, "method": "thread/start", "params": {}},
@@ -28,11 +32,31 @@ MESSAGES = (
 )
 
 
-def measure(name: str) -> dict[str, dict[str, float]]:
-    """Time the decoders of one contender; run in a process of its own, because of what it imports."""
+def measure() -> dict[str, Costs]:
+    """Time the decoders of both contenders that have any, each in a process of its own, because of what it imports."""
+    return {name: _measure(name) for name in ("ours", "sdk") if available(name)}
+
+
+def _measure(name: str) -> Costs:
     done = subprocess.run([sys.executable, "-m", "benchmarks.decode", name], check=True, capture_output=True, text=True)
-    result: dict[str, dict[str, float]] = json.loads(done.stdout)
+    result: Costs = json.loads(done.stdout)
     return result
+
+
+def show(costs: dict[str, Costs]) -> None:
+    """Print the cost of decoding by kind of message."""
+    rows = []
+    for method, ours in sorted(costs["ours"].items()):
+        theirs = costs.get("sdk", {}).get(method, {}).get("sdk")
+        times = [figure(ours[way] * 1e6) for way in ("shallow", "typed", "json")]
+        ratio = f"{theirs / ours['typed']:.1f}x" if theirs else "-"
+        rows.append([method, ratio, figure(ours["bytes"]), *times, figure(theirs * 1e6) if theirs else "-"])
+    table(
+        "decode: microseconds a line, without process and pipe",
+        ["", "ours is", "bytes", "ours shallow", "ours typed", "json.loads", "openai-codex"],
+        rows,
+        "'ours is' compares typed with openai-codex",
+    )
 
 
 def record() -> dict[str, bytes]:

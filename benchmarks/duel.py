@@ -4,25 +4,31 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import subprocess
-import sys
-from collections.abc import Iterable
+from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Any, Self
 
-from benchmarks.contenders import available
+from benchmarks.contenders import available, interpreter
 from benchmarks.workloads import Workload
 
 __all__ = ["Duel"]
+
+PATIENCE = 120
+TIMED = ("turn", "calls", "stalled", "runtimes")  # jobs that are told how long they may take
 
 
 class Duel:
     """The workers of all contenders. Use it as a block."""
 
-    def __init__(self, *, rounds: int, seconds: float) -> None:
+    def __init__(self, *, rounds: int, seconds: float, pinned: bool) -> None:
         self._rounds = rounds
         self._seconds = seconds
-        self._workers: dict[str, subprocess.Popen[str]] = {}
+        self._pinned = pinned
+        self._workers: dict[tuple[str, bool], subprocess.Popen[str]] = {}
+        # The real server keeps its files here, not in the user's own home.
+        self._home = TemporaryDirectory(prefix="codex-home-")
 
     def __enter__(self) -> Self:
         """Workers start when they are first needed."""
@@ -34,6 +40,7 @@ class Duel:
         """End all workers."""
         for worker in self._workers.values():
             _end(worker, kill=error is not None)
+        self._home.cleanup()
 
     def run(self, workload: Workload) -> dict[str, list[dict[str, Any]]]:
         """Measure one workload: results by contender, one of each round."""
@@ -46,27 +53,26 @@ class Duel:
         return results
 
     def _job(self, name: str, workload: Workload) -> dict[str, Any]:
-        # Memory is measured in a fresh process: what an allocator once had it seldom gives back.
-        fresh = workload.key == "growth"
-        worker = self._start(name) if fresh else self._workers.get(name) or self._keep(name)
-        seconds = 2.0 if fresh else self._seconds
-        job = workload.job if workload.job["job"] in ("streams", "spawn") else {**workload.job, "seconds": seconds}
+        timed = workload.job["job"] in TIMED
+        job = {"seconds": self._seconds, **workload.job} if timed else workload.job
+        pinned = workload.pinned or self._pinned
+        if not workload.fresh:
+            return _ask(self._kept(name, pinned=pinned), job)
+        worker = self._start(name, pinned=pinned)
         result = _ask(worker, job)
-        if fresh:
-            _end(worker)
+        _end(worker)
         return result
 
-    def _keep(self, name: str) -> subprocess.Popen[str]:
-        self._workers[name] = worker = self._start(name)
+    def _kept(self, name: str, *, pinned: bool) -> subprocess.Popen[str]:
+        worker = self._workers.get((name, pinned))
+        if worker is None or worker.poll() is not None:
+            worker = self._workers[name, pinned] = self._start(name, pinned=pinned)
         return worker
 
-    @staticmethod
-    def _start(name: str) -> subprocess.Popen[str]:
-        command: Iterable[str] = [sys.executable, "-m", "benchmarks.worker", name]
-        environment = {**os.environ, "PYTHONHASHSEED": "0"}
-        worker = subprocess.Popen(
-            list(command), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
-        )
+    def _start(self, name: str, *, pinned: bool) -> subprocess.Popen[str]:
+        command = [str(interpreter(name)), "-m", "benchmarks.worker", name, *(["--pin"] if pinned else [])]
+        environment = {**os.environ, "PYTHONHASHSEED": "0", "CODEX_HOME": self._home.name}
+        worker = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
         _read(worker)
         return worker
 
@@ -80,6 +86,11 @@ def _ask(worker: subprocess.Popen[str], job: dict[str, Any]) -> dict[str, Any]:
 
 def _read(worker: subprocess.Popen[str]) -> dict[str, Any]:
     assert worker.stdout is not None
+    # It says one line for each job, so nothing is ever left in the buffer of the stream.
+    if not select.select([worker.stdout], [], [], PATIENCE)[0]:
+        worker.kill()
+        worker.wait()
+        return {"error": f"not done after {PATIENCE} s"}
     line = worker.stdout.readline()
     if not line:
         return {"error": f"the worker ended with status {worker.wait()}"}

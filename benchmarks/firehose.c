@@ -2,12 +2,14 @@
  *
  *   initialize, thread/start   answered as the server does
  *   turn/start                 begins a turn; a directive in the user text says what the turn sends:
- *                              fire:n=200000;mix=delta|mixed|big64|big2m;perline=1;rate=50;reqs=1000;win=100
+ *                              fire:n=200000;mix=delta|mixed|output|big2m;perline=1;rate=50;reqs=1000;win=100
  *   anything else              answered with its own params
  *
  *   n        lines to send           perline  one write per line, as a real server does
  *   mix      which lines             rate     lines per second of this turn (0: as fast as the pipe takes them)
  *   reqs     approvals to ask for    win      how many of them may be unanswered at a time
+ *   bytes    of text in each line    stamp    each delta says when it was written: nanoseconds of CLOCK_MONOTONIC
+ *            of mix=output                    (with mix=delta and a rate)
  *
  * Several turns may run at once; they take their chances in round-robin. The turn ends "completed" when all lines are
  * sent and all approvals were accepted, "failed" if one was not. Lines are rendered once per turn, a thousand at a
@@ -31,7 +33,7 @@
 typedef struct { char *data; size_t size, room; } Buffer;
 
 typedef struct {
-    int used, perline, is_mixed, is_large;
+    int used, perline, stamped, is_mixed, is_large;
     char thread[80], turn[80];
     long left, reqs, asked, answered, window, refused;
     double rate, due;
@@ -92,6 +94,18 @@ static double now(void) {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+#define UNSTAMPED "00000000000000000000"
+
+static void stamp(char *line, size_t size) {
+    static const char before[] = "\"delta\":\"";
+    char *at = memmem(line, size, before, sizeof before - 1), digits[sizeof UNSTAMPED];
+    struct timespec t;
+    if (!at) return;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    snprintf(digits, sizeof digits, "%011ld%09ld", (long)t.tv_sec, t.tv_nsec);
+    memcpy(at + sizeof before - 1, digits, sizeof digits - 1);
 }
 
 /* -- the lines of a turn ------------------------------------------------------------------------------------------ */
@@ -186,19 +200,19 @@ static void render_large(Turn *t) {
     memcpy(large.block.data + strlen("{\"method\":\"item/completed\",\"params\":{\"item\":{\"type\":\"agentMessage\",\"id\":\"msg_0c47f1d2a906358b3e6f0917d24ca83b5e6f1"), digits, 8);
 }
 
-static void render(Turn *t, const char *mix) {
+static void render(Turn *t, const char *mix, size_t bytes) {
     if (!(t->ends = malloc(BLOCK * sizeof *t->ends))) die("malloc");
     t->is_mixed = !strcmp(mix, "mixed");
     t->is_large = !strcmp(mix, "big2m");
     if (t->is_mixed) {
         if (!large.ends) render_large(t);
         render_mixed(t);
-    } else if (!strcmp(mix, "big64")) {
-        char *text = long_text(65536);
-        for (int k = 0; k < 16; k++) delta(t, "item/commandExecution/outputDelta", "call", k, text, "");
+    } else if (!strcmp(mix, "output")) {
+        char *text = long_text(bytes);
+        for (size_t k = 0; k == 0 || (k < BLOCK && k * bytes < 1 << 20); k++) delta(t, "item/commandExecution/outputDelta", "call", (int)k, text, "");
         free(text);
     } else if (!t->is_large) {
-        for (int k = 0; k < BLOCK; k++) delta(t, "item/agentMessage/delta", "msg", 0, PIECES[k % 16], "");
+        for (int k = 0; k < BLOCK; k++) delta(t, "item/agentMessage/delta", "msg", 0, t->stamped ? UNSTAMPED : PIECES[k % 16], "");
     }
     put(&t->block, "", 1); /* ends the search below; not sent */
     for (int pass = 0; pass < 2; pass++) {
@@ -254,7 +268,9 @@ static void step(Turn *t) {
             if (n > t->left) n = t->left;
             if (t->perline || t->rate > 0) n = 1;
             size_t from = t->line ? t->ends[t->line - 1] : 0;
-            write_all(t->block.data + from, t->ends[t->line + n - 1] - from);
+            size_t size = t->ends[t->line + n - 1] - from;
+            if (t->stamped) stamp(t->block.data + from, size);
+            write_all(t->block.data + from, size);
             t->line += n;
             t->left -= n;
             budget -= n;
@@ -290,11 +306,12 @@ static void start_turn(const char *line, const char *id) {
     if ((at = strstr(directive, "mix="))) sscanf(at + 4, "%15[a-z0-9]", mix);
     t->left = number_of(directive, "n=", 0);
     t->perline = (int)number_of(directive, "perline=", 0);
+    t->stamped = (int)number_of(directive, "stamp=", 0);
     t->rate = (double)number_of(directive, "rate=", 0);
     t->reqs = number_of(directive, "reqs=", 0);
     t->window = number_of(directive, "win=", 1);
     t->due = now();
-    render(t, mix);
+    render(t, mix, (size_t)number_of(directive, "bytes=", 65536));
     print(&out, "{\"id\":%s,\"result\":{\"turn\":" TURN_JSON "}}\n", id, t->turn, t->turn, "inProgress");
     print(&out, "{\"method\":\"thread/status/changed\",\"params\":{\"threadId\":\"%s\",\"status\":{\"type\":\"active\",\"activeFlags\":[]}}," STAMP, t->thread);
     print(&out, "{\"method\":\"turn/started\",\"params\":{\"threadId\":\"%s\",\"turn\":" TURN_JSON "}," STAMP, t->thread, t->turn, t->turn, "inProgress");

@@ -2,7 +2,7 @@
 
 Each contender runs all its workloads once with few events each, then once more for every workload with more of that one.
 (I(more) - I(few)) / (more - few) leaves only what an event costs in the client's own process. Counted by valgrind's
-cachegrind, or by `perf` where the processor lets it.
+cachegrind, to within a percent from run to run.
 """
 
 from __future__ import annotations
@@ -13,117 +13,121 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 from benchmarks import firehose
-from benchmarks.contenders import CONTENDERS, available, load
-from benchmarks.report import table
+from benchmarks.contenders import CONTENDERS, available, interpreter, load
+from benchmarks.tables import grouped, table
 
-__all__ = ["measure", "show"]
+__all__ = ["OTHERS", "OURS", "SLOW", "can_count", "measure", "show"]
 
 # workload → the turn that is run (for calls: none), how few, how many more
 WORKLOADS: dict[str, tuple[str, int, int]] = {
     "delta": ("fire:n={n};mix=delta", 10_000, 20_000),
     "mixed": ("fire:n={n};mix=mixed", 20_000, 20_000),
-    "call": ("", 500, 1_500),
-    "approval": ("fire:n=0;reqs={n};win=1", 300, 700),
+    "call": ("", 500, 4_500),
+    "approval": ("fire:n=0;reqs={n};win=1", 300, 1_700),
 }
-MEASURED = {
+TITLES = {
+    "delta": "a message delta",
+    "mixed": "a message of a working turn",
+    "call": "a request",
+    "approval": "an approval",
+}
+# contender → its workloads
+Plan = Mapping[str, tuple[str, ...]]
+OURS: Plan = {
     "ours": ("delta", "mixed", "call", "approval"),
-    "ours-stateless": ("delta", "mixed"),
-    "ours-typed": ("delta", "mixed"),
+    "ours-stateless": ("delta",),
+    "ours-jsonl": ("delta",),
+    "ours-journal": ("delta",),
+    "loop": ("call",),
+}
+OTHERS: Plan = {
     "naive": ("delta", "mixed", "call", "approval"),
+    "ours-typed": ("delta", "mixed"),
     "decode": ("delta", "mixed"),
 }
 # A minute and more for each run under valgrind, because of what it imports.
-SLOW = {"sdk": ("delta", "mixed", "call", "approval"), "sdk-async": ("delta", "call")}
+SLOW: Plan = {"sdk": ("delta", "mixed", "call", "approval"), "sdk-async": ("delta", "call"), "cas": ("delta", "call")}
 SLOW_SHARE = 10  # and so it gets fewer events
 
-
-def counter() -> str | None:
-    """Return what can count here: ``valgrind``, ``perf``, or nothing."""
-    if shutil.which("perf") and _perf([sys.executable, "-c", "pass"]) is not None:
-        return "perf"
-    return "valgrind" if shutil.which("valgrind") else None
+# workload → contender → instructions, or nothing if the run failed
+Figures = dict[str, dict[str, float | None]]
 
 
-def measure(*, slow: bool = False) -> dict[str, Any]:
-    """Count for every contender and workload, on all cores at once."""
-    by = counter()
-    if by is None:
-        return {"counter": None, "figures": {}}
-    plan = {name: names for name, names in {**MEASURED, **(SLOW if slow else {})}.items() if available(name)}
+def can_count() -> bool:
+    """Tell whether there is a valgrind here."""
+    return shutil.which("valgrind") is not None
+
+
+def measure(*plans: Plan) -> Figures:
+    """Count for every contender and workload of the plans, on all cores at once."""
+    plan = {name: names for each in plans for name, names in each.items() if available(name)}
+    # Once without counting: whoever comes first after a change compiles, and that must not be what differs.
+    for name, names in plan.items():
+        subprocess.run(_command(name, [(workload, 1) for workload in names]), check=True)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         runs = {
             (name, more): pool.submit(
-                _count, by, name, [(workload, _events(name, workload, workload == more)) for workload in names]
+                _count, name, [(workload, _events(name, workload, more=workload == more)) for workload in names]
             )
             for name, names in plan.items()
             for more in (None, *names)
         }
-    figures: dict[str, dict[str, float | None]] = {workload: {} for workload in WORKLOADS}
+    figures: Figures = {workload: {} for workload in WORKLOADS}
     for name, names in plan.items():
         few = runs[name, None].result()
         for workload in names:
             more = runs[name, workload].result()
-            added = _events(name, workload, True) - _events(name, workload, False)
+            added = _events(name, workload, more=True) - _events(name, workload, more=False)
             figures[workload][name] = None if few is None or more is None else (more - few) / added
-    return {"counter": by, "figures": figures}
+    return figures
 
 
-def show(result: dict[str, Any]) -> None:
+def show(figures: Figures) -> None:
     """Print what was counted."""
-    if result["counter"] is None:
-        print("\ninstructions: neither valgrind nor a perf that may count is here, so they cannot be told")
-    for workload, figures in result["figures"].items():
-        ours = figures.get("ours")
+    for workload, counted in figures.items():
+        ours = counted.get("ours")
         rows = [
             [
-                CONTENDERS[name][3],
+                CONTENDERS[name].label,
                 f"{value / ours:.2f}x" if value and ours else "-",
-                f"{value:,.0f}".replace(",", " ") if value else "failed",
+                grouped(value) if value else "failed",
             ]
-            for name, value in figures.items()
+            for name, value in counted.items()
         ]
-        table(f"instructions: {workload} ({result['counter']})", ["", "ours is", "instructions each"], rows)
+        table(f"instructions: {TITLES[workload]}", ["", "ours is", "instructions"], rows)
 
 
-def _events(name: str, workload: str, more: bool) -> int:  # noqa: FBT001
+def _events(name: str, workload: str, *, more: bool) -> int:
     _, few, added = WORKLOADS[workload]
     return (few + added * more) // (SLOW_SHARE if name in SLOW else 1)
 
 
-def _count(by: str, name: str, jobs: list[tuple[str, int]]) -> float | None:
-    command = [sys.executable, "-m", "benchmarks.instructions", "run", name, json.dumps(jobs)]
-    return _perf(command) if by == "perf" else _cachegrind(command)
-
-
-def _cachegrind(command: list[str]) -> float | None:
-    valgrind = [
+def _count(name: str, jobs: list[tuple[str, int]]) -> float | None:
+    valgrind = (
         "valgrind",
         "--tool=cachegrind",
         "--cache-sim=no",
         "--trace-children=no",
         "--cachegrind-out-file=/dev/null",
-    ]
+    )
+    environment = {**os.environ, "PYTHONHASHSEED": "0"}
     done = subprocess.run(
-        [*valgrind, *command], check=False, capture_output=True, text=True, env={**os.environ, "PYTHONHASHSEED": "0"}
+        [*valgrind, *_command(name, jobs)], check=False, capture_output=True, text=True, env=environment
     )
     found = re.findall(r"^==\d+== I\s+refs:\s+([\d,]+)", done.stderr, re.MULTILINE)
+    if done.returncode or not found:
+        print(f"{name} under valgrind ended with status {done.returncode}: {done.stderr[-300:]}", file=sys.stderr)
+        return None
     # A child between fork and exec is counted too; the client itself ends last.
-    return float(found[-1].replace(",", "")) if found and done.returncode == 0 else None
+    return float(found[-1].replace(",", ""))
 
 
-def _perf(command: list[str]) -> float | None:
-    done = subprocess.run(
-        ["perf", "stat", "-x,", "--no-inherit", "-e", "instructions:u", *command],
-        check=False,
-        capture_output=True,
-        text=True,
-    )
-    found = re.search(r"^(\d+),", done.stderr, re.MULTILINE)
-    return float(found[1]) if found and done.returncode == 0 else None
+def _command(name: str, jobs: list[tuple[str, int]]) -> list[str]:
+    return [str(interpreter(name)), "-m", "benchmarks.instructions", "run", name, json.dumps(jobs)]
 
 
 def _run(name: str, jobs: list[tuple[str, int]]) -> None:
@@ -139,8 +143,16 @@ def _run(name: str, jobs: list[tuple[str, int]]) -> None:
     contender.close()
 
 
-if __name__ == "__main__":
-    if sys.argv[1:2] == ["run"]:
-        _run(sys.argv[2], json.loads(sys.argv[3]))
+def main() -> None:
+    """Count and print, or be counted."""
+    arguments = sys.argv[1:]
+    if arguments[:1] == ["run"]:
+        _run(arguments[1], json.loads(arguments[2]))
+    elif can_count():
+        show(measure(OURS, OTHERS, SLOW))
     else:
-        show(measure(slow="--all" in sys.argv))
+        sys.exit("there is no valgrind here to count with")
+
+
+if __name__ == "__main__":
+    main()

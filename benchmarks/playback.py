@@ -1,13 +1,15 @@
 """The stand-in for machines without a C compiler: it renders its lines once and then only writes big chunks.
 
-Started as `python -S -E playback.py`; imports next to nothing. It knows the same directives as `firehose.c` but one mix,
-deltas, and one turn at a time.
+Started as `python -S -E playback.py`; imports next to nothing. It knows the same directives as `firehose.c`, but one turn at
+a time and one mix, deltas: at any other it ends.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
+import sys
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -34,7 +36,10 @@ def lines() -> Iterator[bytes]:
 def fire(thread: str, turn: str, directive: str, answers: Iterator[bytes]) -> str:
     """Write the lines of one turn, and ask for its approvals."""
     options = dict(pair.split("=") for pair in directive.removeprefix("fire:").split(";") if "=" in pair)
+    if options.get("mix", "delta") != "delta":
+        sys.exit("without a C compiler there are deltas only")
     left, per_line, rate = int(options.get("n", 0)), int(options.get("perline", 0)), float(options.get("rate", 0))
+    stamped = int(options.get("stamp", 0))
     block = [
         f'{{"method":"item/agentMessage/delta","params":{{"threadId":"{thread}","turnId":"{turn}",'
         f'"itemId":"msg_0c47f1d2a900058b3e6f0917d24ca83b5e6f100000000","delta":"{PIECES[k % 8]}"}}{STAMP}'.encode()
@@ -45,7 +50,11 @@ def fire(thread: str, turn: str, directive: str, answers: Iterator[bytes]) -> st
         send(chunk if left >= len(block) else b"".join(block[:left]))
         left -= min(left, len(block))
     for k in range(left):
-        send(block[k % 1000])
+        line = block[k % 1000]
+        if stamped:
+            now = f'"delta":"{time.clock_gettime_ns(time.CLOCK_MONOTONIC):020}"'
+            line = re.sub(rb'"delta":"[^"]*"', now.encode(), line)
+        send(line)
         if rate:
             time.sleep(1 / rate)
     refused = ask(thread, turn, int(options.get("reqs", 0)), int(options.get("win", 1)), answers)

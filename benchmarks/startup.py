@@ -2,45 +2,72 @@
 
 from __future__ import annotations
 
-import statistics
+import resource
 import subprocess
-import sys
 import time
+from typing import Any
 
-from benchmarks.contenders import available
+from benchmarks.contenders import interpreter
+from benchmarks.tables import figure, table
 
-__all__ = ["measure"]
+__all__ = ["FRONT_DOOR", "measure", "show"]
 
-TELL = "\nfrom benchmarks.contenders import rss; print(rss())"
+FRONT_DOOR = "from codex_runtime import Client"
+# what is run → the contender whose interpreter runs it
 IMPORTS = {
-    "bare interpreter": ("pass", "naive"),
-    "asyncio": ("import asyncio", "naive"),
-    "codex_runtime.runtime": ("import codex_runtime.runtime", "ours"),
-    "codex_runtime": ("import codex_runtime", "ours"),
-    "openai_codex": ("import openai_codex", "sdk"),
+    "import asyncio": "ours",
+    "import codex_runtime": "ours",
+    FRONT_DOOR: "ours",
+    "from codex_runtime import quick_run": "ours",
+    "import openai_codex": "sdk",
+    "import codex_app_server_sdk": "cas",
 }
+NOTHING = "pass"
+TELL = "\nprint(open('/proc/self/statm').read().split()[1])"
+PAGE = resource.getpagesize()
 
 
-def measure(rounds: int) -> list[dict[str, float | str]]:
-    """Import each in fresh interpreters, turn by turn; report medians."""
-    codes = {name: code for name, (code, contender) in IMPORTS.items() if available(contender)}
-    times: dict[str, list[float]] = {name: [] for name in codes}
+def measure(rounds: int) -> list[dict[str, Any]]:
+    """Import each in fresh interpreters, turn by turn; report the least times, since a busy machine only adds to them."""
+    pythons = {code: python for code, contender in IMPORTS.items() if (python := interpreter(contender))}
+    runs = [(python, NOTHING) for python in sorted(set(pythons.values()))]
+    runs += [(python, code) for code, python in pythons.items()]
+    times: dict[tuple[str, str], list[float]] = {run: [] for run in runs}
     for _ in range(rounds + 1):
-        for name, code in codes.items():
+        for python, code in runs:
             before = time.perf_counter()
-            subprocess.run([sys.executable, "-c", code], check=True)
-            times[name].append(time.perf_counter() - before)
+            subprocess.run([python, "-c", code], check=True)
+            times[python, code].append(time.perf_counter() - before)
     # The first round fills the page cache and writes byte code.
-    medians = {name: statistics.median(values[1:]) for name, values in times.items()}
-    # Memory is told by a module of ours, whose own weight the bare interpreter's row carries too.
-    memory = {name: _memory(code) for name, code in codes.items()}
-    bare = medians["bare interpreter"]
+    least = {run: min(values[1:]) for run, values in times.items()}
     return [
-        {"name": name, "over_bare": medians[name] - bare, "seconds": medians[name], "rss": memory[name]}
-        for name in codes
+        {
+            "name": code,
+            "over_bare": least[python, code] - least[python, NOTHING],
+            "bare": least[python, NOTHING],
+            "rss": _memory(python, code),
+            "bare_rss": _memory(python, NOTHING),
+        }
+        for code, python in pythons.items()
     ]
 
 
-def _memory(code: str) -> int:
-    done = subprocess.run([sys.executable, "-c", code + TELL], check=True, capture_output=True, text=True)
-    return int(done.stdout)
+def show(rows: list[dict[str, Any]]) -> None:
+    """Print the cost of imports."""
+    table(
+        "import: least time over the bare interpreter, and memory after it",
+        ["", "over bare ms", "RSS MiB"],
+        [
+            ["(the bare interpreter)", "0", _mib(rows[0]["bare_rss"])],
+            *([row["name"], figure(row["over_bare"] * 1e3), _mib(row["rss"])] for row in rows),
+        ],
+    )
+
+
+def _mib(size: int | None) -> str:
+    return "-" if size is None else figure(size / 2**20)
+
+
+def _memory(python: str, code: str) -> int | None:
+    done = subprocess.run([python, "-c", code + TELL], check=False, capture_output=True, text=True)
+    return int(done.stdout) * PAGE if done.returncode == 0 else None

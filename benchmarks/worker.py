@@ -1,4 +1,4 @@
-"""One contender in a process of its own: `python -m benchmarks.worker NAME`. Jobs come in and results go out as JSON lines.
+"""One contender in a process of its own: `python -m benchmarks.worker NAME [--pin]`. Jobs come in and results go out as JSON lines.
 
 The process lives for all rounds, so that its imports are paid once and contenders can take turns every second.
 """
@@ -6,6 +6,7 @@ The process lives for all rounds, so that its imports are paid once and contende
 from __future__ import annotations
 
 import json
+import os
 import statistics
 import sys
 import time
@@ -13,7 +14,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from benchmarks import firehose
-from benchmarks.contenders import Contender, load, rss
+from benchmarks.contenders import Contender, load
 
 
 class Worker:
@@ -48,12 +49,23 @@ class Worker:
 
     def _size(self, directive: str, unit: str, seconds: float) -> int:
         """Find how many fit into the time, with turns that grow until they are long enough to tell."""
-        size = 4 if "big" in directive else 500
+        size = 4 if "bytes=" in directive or "big" in directive else 500
         while True:
             took = self.contender.turn(f"fire:{unit}={size};{directive}").seconds
             if took > seconds / 4:
                 return max(size, int(size / took * seconds))
             size *= 2 if took > seconds / 20 else 8
+
+    def latency(self, size: int, rate: int) -> dict[str, Any]:
+        """Measure the way from the server to the handler."""
+        self.contender.open(self.command)
+        try:
+            latencies = self.contender.latencies(f"fire:n={size};rate={rate};stamp=1")
+        finally:
+            self.contender.close()
+        if len(latencies) < size:
+            raise RuntimeError(f"{size} were sent but {len(latencies)} were seen")
+        return spread(latencies)
 
     def calls(self, in_flight: int, seconds: float) -> dict[str, Any]:
         """Measure requests."""
@@ -78,7 +90,12 @@ class Worker:
             stalled = self.contender.stalled(f"fire:n={size}", seconds)
         finally:
             self.contender.close()
-        return {"growth": stalled.growth, "lost": stalled.lost, "delivered": stalled.events}
+        return {
+            "growth": stalled.growth,
+            "lost": stalled.lost,
+            "delivered": stalled.events,
+            "missing": max(0, size - stalled.events - stalled.lost),
+        }
 
     def streams(self, count: int, size: int, rate: int) -> dict[str, Any]:
         """Measure calls beside many streams."""
@@ -91,19 +108,36 @@ class Worker:
             raise RuntimeError(f"{count * size} were sent but {streams.events} were seen")
         return {"calls": len(streams.latencies), **spread(streams.latencies)}
 
-    def spawn(self, count: int) -> dict[str, Any]:
-        """Measure from nothing to a greeted server."""
+    def runtimes(self, counts: list[int], seconds: float) -> dict[str, Any]:
+        """Measure several clients at once: memory before there is any traffic, then rates."""
+        self.contender.many(self.command, 1, "fire:n=100")  # pays for what is loaded on first use
+        most = max(counts)
+        idle = self.contender.many(self.command, most, "fire:n=100").idle / most
+        self.contender.open(self.command)
+        try:
+            size = self._size("mix=delta", "n", seconds)
+        finally:
+            self.contender.close()
+        result: dict[str, Any] = {"idle": max(0, idle)}
+        for count in counts:
+            each = size // count + 1
+            many = self.contender.many(self.command, count, f"fire:n={each}")
+            if many.turn.events + many.turn.lost < count * each:
+                raise RuntimeError(f"{count * each} were sent but {many.turn.events} were seen")
+            result[f"rate-{count}"] = many.turn.events / many.turn.seconds
+            result["threads"] = many.threads
+        result["share"] = result[f"rate-{most}"] / result[f"rate-{min(counts)}"]
+        return result
+
+    def spawn(self, count: int, command: Sequence[str] = ()) -> dict[str, Any]:
+        """Measure from nothing to a greeted server, the stand-in if no other is named."""
         times = []
         for _ in range(count):
             before = time.perf_counter()
-            self.contender.open(self.command)
+            self.contender.open(command or self.command)
             times.append(time.perf_counter() - before)
             self.contender.close()
         return {"least": min(times), "median": statistics.median(times)}
-
-    def memory(self) -> dict[str, Any]:
-        """Tell the memory of this process now."""
-        return {"rss": rss()}
 
 
 def spread(latencies: list[float]) -> dict[str, float]:
@@ -114,6 +148,9 @@ def spread(latencies: list[float]) -> dict[str, float]:
 
 def main() -> None:
     """Take jobs until stdin ends."""
+    # Before there is any thread, so that all of them and the servers are on the one core.
+    if "--pin" in sys.argv and hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     worker = Worker(sys.argv[1])
     print(json.dumps({"ready": True}), flush=True)
     for line in sys.stdin:

@@ -2,44 +2,60 @@
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
+import itertools
 import json
 import os
 import subprocess
 import sys
 from collections.abc import Sequence
 
-from benchmarks.contenders import Calls, Meter, Stalled, Streams, Turn, turn_params
+import msgspec
+
+from benchmarks.contenders import PING, TURN_ENDED, Contender, Meter, Turn, turn_params
+from benchmarks.contenders.asynchronous import AsyncContender
 from codex_runtime._sansio.envelope import NO_STAMP, decode_lines
 from codex_runtime._sansio.framing import LineFramer
 
-__all__ = ["DecodeOnly", "PipeOnly"]
+__all__ = ["DecodeOnly", "LoopOnly", "PipeOnly"]
 
 CHUNK = 64 * 1024
 PIPE = 256 * 1024
-END = b'"method":"turn/completed"'
+END = f'"method":"{TURN_ENDED}"'.encode()
 
 
-class PipeOnly:
+def spawn(command: Sequence[str]) -> subprocess.Popen[bytes]:
+    """Start the server behind wide pipes."""
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
+    if sys.platform == "linux" and process.stdout is not None:
+        fcntl.fcntl(process.stdout.fileno(), fcntl.F_SETPIPE_SZ, PIPE)
+    return process
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """End the server."""
+    assert process.stdin is not None
+    process.stdin.close()
+    process.wait()
+    if process.stdout is not None:
+        process.stdout.close()
+
+
+class PipeOnly(Contender):
     """Read the pipe and find the newlines."""
 
     process: subprocess.Popen[bytes]
 
     def open(self, command: Sequence[str]) -> None:
         """Start the server; nobody greets it."""
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
+        self.process = spawn(command)
         assert self.process.stdout is not None
         self.out = self.process.stdout.fileno()
-        if sys.platform == "linux":
-            fcntl.fcntl(self.out, fcntl.F_SETPIPE_SZ, PIPE)
 
     def close(self) -> None:
         """End the server."""
-        assert self.process.stdin is not None
-        self.process.stdin.close()
-        self.process.wait()
-        if self.process.stdout is not None:
-            self.process.stdout.close()
+        end(self.process)
 
     def _send(self, method: str, params: object) -> None:
         assert self.process.stdin is not None
@@ -66,18 +82,6 @@ class PipeOnly:
             tail = (tail + data)[-1000:]
         return meter.turn(events)
 
-    def calls(self, count: int, in_flight: int) -> Calls:
-        """Not measured."""
-        raise NotImplementedError
-
-    def stalled(self, directive: str, seconds: float) -> Stalled:
-        """Not measured."""
-        raise NotImplementedError
-
-    def streams(self, count: int, directive: str) -> Streams:
-        """Not measured."""
-        raise NotImplementedError
-
 
 class DecodeOnly(PipeOnly):
     """Split and decode what was read before, as the runtime does, and nothing else."""
@@ -96,3 +100,38 @@ class DecodeOnly(PipeOnly):
         for chunk in chunks:
             events += len(decode_lines(framer.feed(chunk), events, NO_STAMP)[0])
         return meter.turn(events)
+
+
+class LoopOnly(AsyncContender[None]):
+    """Requests and nothing else: a future for each, one write, one read. No deadline, no limit, no metrics, no order."""
+
+    process: subprocess.Popen[bytes]
+
+    async def connect(self, command: Sequence[str]) -> None:
+        """Start the server; nobody greets it."""
+        self.process = spawn(command)
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.into, self.out = self.process.stdin.fileno(), self.process.stdout.fileno()
+        self.ids = itertools.count(1)
+        self.pending: dict[int, asyncio.Future[object]] = {}
+        self.tail = b""
+        asyncio.get_running_loop().add_reader(self.out, self._read)
+
+    async def disconnect(self) -> None:
+        """End the server."""
+        asyncio.get_running_loop().remove_reader(self.out)
+        end(self.process)
+
+    async def call(self) -> object:
+        """Make one request and decode its result."""
+        request_id = next(self.ids)
+        future = self.pending[request_id] = asyncio.get_running_loop().create_future()
+        os.write(self.into, msgspec.json.encode({"id": request_id, "method": "bench/ping", "params": PING}) + b"\n")
+        return await future
+
+    def _read(self) -> None:
+        *lines, self.tail = (self.tail + os.read(self.out, CHUNK)).split(b"\n")
+        for line in lines:
+            message = msgspec.json.decode(line)
+            self.pending.pop(message["id"]).set_result(message["result"])

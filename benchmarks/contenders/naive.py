@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
-from benchmarks.contenders import APPROVAL, PING, turn_params
+from benchmarks.contenders import APPROVAL, DELTA, PING, TURN_ENDED, turn_params
 from benchmarks.contenders.asynchronous import AsyncContender
 
 __all__ = ["Naive"]
@@ -28,7 +28,11 @@ class Naive(AsyncContender["asyncio.Queue[dict[str, Any]]"]):
         self.pending: dict[int, asyncio.Future[Any]] = {}
         self.queues: dict[str | None, asyncio.Queue[dict[str, Any]]] = {}
         self.process = await asyncio.create_subprocess_exec(
-            *command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, limit=LINE_LIMIT
+            *command,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+            limit=LINE_LIMIT,
         )
         self.reader = asyncio.create_task(self._read_lines())
         await self._request("initialize", {"clientInfo": {"name": "bench", "title": "bench", "version": "1"}})
@@ -64,8 +68,14 @@ class Naive(AsyncContender["asyncio.Queue[dict[str, Any]]"]):
         while True:
             message = await stream.get()
             events += 1
-            if message.get("method") == "turn/completed":
+            if message.get("method") == TURN_ENDED:
                 return events, 0
+
+    async def texts(self, stream: asyncio.Queue[dict[str, Any]]) -> AsyncIterator[str]:
+        """Read one event at a time and take the text of deltas."""
+        while (method := (message := await stream.get()).get("method")) != TURN_ENDED:
+            if method == DELTA:
+                yield message["params"]["delta"]
 
     async def _request(self, method: str, params: object) -> Any:
         request_id = next(self.ids)

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Literal
 
-from benchmarks.contenders import PING, turn_params
+from benchmarks.contenders import DELTA, PING, TURN_ENDED, turn_params
 from benchmarks.contenders.asynchronous import AsyncContender
-from codex_runtime.runtime import Gap, Runtime, RuntimeConfig, Subscription, Ticket
+from codex_runtime.runtime import EventSink, Gap, JsonlSink, Runtime, RuntimeConfig, Subscription, Ticket
 
-__all__ = ["Ours", "OursBlocking", "OursInBatches", "OursStateless", "OursTyped"]
+__all__ = [
+    "Ours",
+    "OursBlocking",
+    "OursForFour",
+    "OursInBatches",
+    "OursStateless",
+    "OursToJournal",
+    "OursToJsonl",
+    "OursTyped",
+]
 
 
-async def accept(ticket: Ticket) -> None:
+def accept(ticket: Ticket) -> None:
     """Accept whatever is asked."""
     ticket.accept()
 
@@ -24,10 +36,20 @@ class Ours(AsyncContender[Subscription]):
     overflow: Literal["drop", "block"] = "drop"
     runtime: Runtime
 
+    def sinks(self) -> tuple[EventSink, ...]:
+        """Return what else gets every message."""
+        return ()
+
     async def connect(self, command: Sequence[str]) -> None:
         """Open the runtime."""
         self.runtime = Runtime(
-            RuntimeConfig(command=tuple(command), state=self.state, on_server_request=accept, max_in_flight=128)
+            RuntimeConfig(
+                command=tuple(command),
+                state=self.state,
+                on_server_request=accept,
+                max_in_flight=128,
+                sinks=self.sinks(),
+            )
         )
         await self.runtime.open()
 
@@ -59,9 +81,18 @@ class Ours(AsyncContender[Subscription]):
                     lost += event.count
                     continue
                 events += 1
-                if event.method == "turn/completed":
+                if event.method == TURN_ENDED:
                     break
         return events, lost
+
+    async def texts(self, stream: Subscription) -> AsyncIterator[str]:
+        """Read one event at a time and take the text of deltas."""
+        with stream:
+            async for event in stream:
+                if isinstance(event, Gap) or event.method == TURN_ENDED:
+                    break
+                if event.method == DELTA and event.shallow.delta is not None:
+                    yield event.shallow.delta
 
 
 class OursInBatches(Ours):
@@ -77,7 +108,7 @@ class OursInBatches(Ours):
                         lost += event.count
                         continue
                     events += 1
-                    if event.method == "turn/completed":
+                    if event.method == TURN_ENDED:
                         return events, lost
         return events, lost
 
@@ -95,7 +126,7 @@ class OursTyped(Ours):
                     continue
                 events += 1
                 _ = event.event
-                if event.method == "turn/completed":
+                if event.method == TURN_ENDED:
                     break
         return events, lost
 
@@ -110,3 +141,54 @@ class OursBlocking(Ours):
     """A subscriber that would rather hold up the server than lose an event."""
 
     overflow = "block"
+
+
+class OursForFour(Ours):
+    """Four subscribers, of whom each gets and reads everything."""
+
+    async def read(self, stream: Subscription) -> tuple[int, int]:
+        """Read the four at the same time, and tell of the first."""
+        others = [self.runtime.subscribe() for _ in range(3)]
+        totals = await asyncio.gather(*(super(OursForFour, self).read(each) for each in (stream, *others)))
+        return totals[0][0], sum(lost for _, lost in totals)
+
+
+class OursToFile(Ours):
+    """With a sink that writes to the disk: a turn is over when all of it is written."""
+
+    folder: TemporaryDirectory[str]
+
+    async def connect(self, command: Sequence[str]) -> None:
+        """Open the runtime, with a file of its own."""
+        self.folder = TemporaryDirectory(prefix="codex-runtime-bench-")
+        await super().connect(command)
+
+    async def disconnect(self) -> None:
+        """Close the runtime and remove the file."""
+        await super().disconnect()
+        self.folder.cleanup()
+
+    async def read(self, stream: Subscription) -> tuple[int, int]:
+        """Read one event at a time, then wait for the sink; what either lost is lost."""
+        events, lost = await super().read(stream)
+        while (sink := self.runtime.metrics.sinks[0]).pending:  # noqa: ASYNC110  nobody tells; a poll is cheap beside the rest
+            await asyncio.sleep(0.001)
+        return events, lost + sink.lost
+
+
+class OursToJsonl(OursToFile):
+    """A log of JSON lines."""
+
+    def sinks(self) -> tuple[EventSink, ...]:
+        """Return the log."""
+        return (JsonlSink(Path(self.folder.name) / "log.jsonl"),)
+
+
+class OursToJournal(OursToFile):
+    """The durable journal in SQLite."""
+
+    def sinks(self) -> tuple[EventSink, ...]:
+        """Return the journal."""
+        from codex_runtime.journal import Journal, JournalSink
+
+        return (JournalSink(Journal(Path(self.folder.name) / "journal.sqlite")),)

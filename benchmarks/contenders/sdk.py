@@ -4,13 +4,28 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from functools import partial
 from typing import Any
 
 from openai_codex import AsyncCodex, Codex, CodexConfig
 from pydantic import BaseModel
 
-from benchmarks.contenders import PING, Calls, Meter, Stalled, Streams, Turn, rss
+from benchmarks.contenders import (
+    DELTA,
+    PING,
+    Calls,
+    Contender,
+    Growth,
+    Many,
+    Meter,
+    Stalled,
+    Streams,
+    Turn,
+    age,
+    rss,
+    threads,
+)
 from benchmarks.contenders.asynchronous import AsyncContender
 
 __all__ = ["AsyncSdk", "Sdk"]
@@ -22,7 +37,7 @@ class Pong(BaseModel):
     name: str
 
 
-class Sdk:
+class Sdk(Contender):
     """The synchronous client. It accepts approvals by default, in its reader thread."""
 
     codex: Codex
@@ -40,6 +55,11 @@ class Sdk:
         thread = self.codex.thread_start()
         meter = Meter()
         return meter.turn(sum(1 for _ in thread.turn(directive).stream()))
+
+    def latencies(self, directive: str) -> list[float]:
+        """Run one turn whose deltas are stamped; return the age of each when it is read."""
+        stream: Any = self.codex.thread_start().turn(directive).stream()
+        return [age(event.payload.delta) for event in stream if event.method == DELTA]
 
     def call(self) -> object:
         """Make one request; the public methods go through the same one."""
@@ -65,11 +85,11 @@ class Sdk:
     def stalled(self, directive: str, seconds: float) -> Stalled:
         """Run one turn whose reader first sleeps."""
         thread = self.codex.thread_start()
-        before = rss()
+        growth = Growth(seconds)
         turn = thread.turn(directive)
-        time.sleep(seconds)
-        growth = rss() - before
-        return Stalled(growth, sum(1 for _ in turn.stream()), 0)
+        while growth.goes_on():
+            time.sleep(growth.STEP)
+        return Stalled(growth.size, sum(1 for _ in turn.stream()), 0)
 
     def streams(self, count: int, directive: str) -> Streams:
         """Run so many turns at once, each read by a thread, and make calls until they end."""
@@ -87,6 +107,27 @@ class Sdk:
             latencies.append(time.perf_counter() - before)
             time.sleep(0.005)
         return Streams(latencies, sum(events))
+
+    def many(self, command: Sequence[str], count: int, directive: str) -> Many:
+        """Open so many clients and run one turn on each, each read by a thread."""
+        before = rss()
+        clients = [type(self)() for _ in range(count)]
+        for client in clients:
+            client.open(command)
+        idle = rss() - before
+        events: list[int] = []
+        used: list[int] = []
+
+        def reader(client: Sdk) -> None:
+            events.append(client.turn(directive).events)
+            used.append(threads())
+
+        meter = Meter()
+        _together([partial(reader, client) for client in clients])
+        turn = meter.turn(sum(events))
+        for client in clients:
+            client.close()
+        return Many(idle, max(used), turn)
 
 
 class AsyncSdk(AsyncContender[Any]):
@@ -122,8 +163,14 @@ class AsyncSdk(AsyncContender[Any]):
             events += 1
         return events, 0
 
+    async def texts(self, stream: Any) -> AsyncIterator[str]:
+        """Read one event at a time and take the text of deltas."""
+        async for event in stream.stream():
+            if event.method == DELTA:
+                yield event.payload.delta
 
-def _together(targets: list[Any]) -> None:
+
+def _together(targets: list[Callable[[], None]]) -> None:
     threads = [threading.Thread(target=target) for target in targets]
     for thread in threads:
         thread.start()
