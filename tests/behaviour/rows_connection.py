@@ -178,7 +178,7 @@ CONNECTION = (
         sentence="A call without an answer ends at its deadline, and an answer that comes later reaches nobody.",
         tests=(
             "tests/runtime/test_calls.py::test_no_answer_in_time_is_a_timeout_and_a_late_answer_is_dropped",
-            "tests/runtime/test_metrics.py::test_gauges_go_back_to_nothing",
+            "tests/runtime/test_figures.py::test_gauges_go_back_to_nothing",
         ),
     ),
     Requirement(

@@ -229,7 +229,7 @@ TRAPS_OF_ENDURANCE = (
         tests=(
             "tests/behaviour/test_figures.py::test_how_long_a_request_took_is_told_by_its_method",
             "tests/runtime/test_metrics.py::test_every_counter_is_shown",
-            "tests/runtime/test_metrics.py::test_a_picture_does_not_change",
+            "tests/runtime/test_figures.py::test_a_picture_does_not_change",
             "tests/runtime/test_dispatch.py::test_garbage_and_over_long_lines_are_counted_and_told",
         ),
     ),

@@ -7,7 +7,7 @@ This file only joins the parts and is the door to them. Messages come in through
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
-from types import MappingProxyType, TracebackType
+from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from codex_runtime._io.clock import LoopClock
@@ -18,13 +18,14 @@ from codex_runtime._sansio.routes import by_thread
 from codex_runtime.errors import ConfigError
 from codex_runtime.runtime._calls import Calls
 from codex_runtime.runtime._dispatch import Dispatch, ThreadListener
+from codex_runtime.runtime._figures import figures
 from codex_runtime.runtime._life import Life, ServerInfo
 from codex_runtime.runtime._pump import Pumps
 from codex_runtime.runtime._reattach import Reattach, Reattachments
 from codex_runtime.runtime._server_requests import Desk
 from codex_runtime.runtime._ticket import Ticket
 from codex_runtime.runtime.config import RuntimeConfig
-from codex_runtime.runtime.metrics import Counters, Metrics, frozen, listeners
+from codex_runtime.runtime.metrics import Counters, Metrics
 
 if TYPE_CHECKING:
     import msgspec
@@ -262,45 +263,15 @@ class Runtime:
     @property
     def metrics(self) -> Metrics:
         """The counters as they are now."""
-        counters, life, now = self._counters, self._life, self.clock.monotonic()
-        still_open, closed = listeners(self._fanout)
-        settle_times = counters.settle_times.snapshot()
-        return Metrics(
-            uptime=0.0 if life.opened_at is None else now - life.opened_at,
-            generation_uptime=0.0 if life.ready_at is None else now - life.ready_at,
-            generation=self.generation,
-            messages=counters.messages,
-            bytes_in=counters.bytes_in,
-            bytes_out=counters.bytes_out,
-            malformed=counters.malformed,
-            too_long=counters.too_long,
-            late_answers=counters.late_answers,
-            requests=counters.requests,
-            requests_failed=counters.requests_failed,
-            requests_timed_out=counters.requests_timed_out,
-            requests_lost=counters.requests_lost,
-            overload_retries=counters.overload_retries,
-            request_times=counters.request_times.snapshot(),
-            restarts=frozen(counters.restarts),
-            recycles=counters.recycles,
-            server_requests=counters.server_requests,
-            settled=MappingProxyType({outcome: times.count for outcome, times in settle_times.items()}),
-            settle_times=settle_times,
-            approvals=counters.approvals.snapshot(),
-            turns=counters.turns.snapshot(),
-            guest_errors=counters.guest_errors,
-            dropped=self._fanout.dropped,
-            gaps=self._fanout.gaps,
-            in_flight=self._calls.in_flight,
-            queued=self._calls.queued,
-            open_server_requests=len(self._desk),
-            subscriptions=len(self._fanout),
-            open_subscriptions=still_open,
-            closed_subscriptions=closed,
-            unsent=life.link.unsent if life.link is not None else 0,
-            child_rss=life.watchdog.resident,
-            sinks=self._sinks.metrics,
-            state_store=self._keeper.metrics if self._keeper is not None else None,
+        return figures(
+            self._counters,
+            now=self.clock.monotonic(),
+            life=self._life,
+            fanout=self._fanout,
+            calls=self._calls,
+            desk=self._desk,
+            sinks=self._sinks,
+            keeper=self._keeper,
         )
 
     # -- for the desk above ----------------------------------------------------------------------------------------

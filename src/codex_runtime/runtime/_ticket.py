@@ -24,13 +24,13 @@ if TYPE_CHECKING:
     from codex_runtime._sansio.questions import Question
     from codex_runtime.runtime._calls import Call
 
-__all__ = ["Keeper", "Outcome", "Ticket"]
+__all__ = ["Outcome", "Ticket", "TicketDesk"]
 
 Outcome: TypeAlias = Literal["accepted", "declined", "cancelled", "answered", "refused", "withdrawn"]
 
 
-class Keeper(Protocol):
-    """Who keeps tickets, and writes for them."""
+class TicketDesk(Protocol):
+    """The desk, as far as its tickets know it."""
 
     def send(self, link: Link[Call], rpc_id: RpcId, answer: rules.Answer) -> None:
         """Write an answer to the link that asked."""
@@ -63,8 +63,8 @@ class Ticket(Answering):
     """
 
     __slots__ = (
+        "_desk",
         "_done",
-        "_keeper",
         "_link",
         "_params",
         "_pending",
@@ -81,7 +81,7 @@ class Ticket(Answering):
         "reason",
     )
 
-    def __init__(self, keeper: Keeper, link: Link[Call], envelope: Envelope, ticket_id: str, deadline: float) -> None:
+    def __init__(self, desk: TicketDesk, link: Link[Call], envelope: Envelope, ticket_id: str, deadline: float) -> None:
         self.id = ticket_id
         self.method = envelope.method or ""
         self.envelope = envelope
@@ -92,7 +92,7 @@ class Ticket(Answering):
         self.holder: Decider = "reader"
         self._rpc_id: RpcId = envelope.rpc_id  # type: ignore[assignment]  # a server request has one
         self._link = link
-        self._keeper = keeper
+        self._desk = desk
         self._worker: asyncio.Task[None] | None = None
         self._done: asyncio.Future[Outcome] | None = None
         self._params: JsonValue = UNSET
@@ -112,7 +112,7 @@ class Ticket(Answering):
         if self._question is None:
             from codex_runtime._sansio.wording import question_of  # for those who show it to somebody
 
-            self._question = question_of(self.method, self._told(), self._keeper.items(self))
+            self._question = question_of(self.method, self._told(), self._desk.items(self))
         return self._question
 
     @property
@@ -169,12 +169,12 @@ class Ticket(Answering):
         return self.envelope.params
 
     def _now(self) -> float:
-        return self._keeper.wall()
+        return self._desk.wall()
 
     def _answer(self, answer: rules.Answer, reason: str | None, by: str | None) -> None:
         if self.outcome is not None:
             raise AlreadySettledError(f"this {self.method} is already {self.outcome}")
-        self._keeper.send(self._link, self._rpc_id, answer)
+        self._desk.send(self._link, self._rpc_id, answer)
         self._close(rules.verdict(answer), answer, reason, by)
 
     def _close(self, outcome: Outcome, answer: rules.Answer | None, reason: str | None, by: str | None) -> None:
@@ -182,7 +182,7 @@ class Ticket(Answering):
         self.reason = reason
         if self._done is not None:
             self._done.set_result(outcome)
-        self._keeper.closed(self, answer, by)
+        self._desk.closed(self, answer, by)
 
     def __repr__(self) -> str:
         """Name the method and how it stands, never the payload."""

@@ -10,16 +10,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from math import ceil
 from types import MappingProxyType
-from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec import Struct, field
 
 from codex_runtime._sansio.envelope import JsonValue
 from codex_runtime.errors import ConfigError
-
-if TYPE_CHECKING:
-    from codex_runtime._io.fanout import Fanout
 
 __all__ = [
     "BOUNDS",
@@ -31,7 +27,6 @@ __all__ = [
     "StateStoreMetrics",
     "SubscriptionMetrics",
     "Times",
-    "listeners",
     "quantile",
 ]
 
@@ -313,26 +308,3 @@ class Metrics(Struct, frozen=True, kw_only=True):
 def frozen(counter: Counter[str]) -> Mapping[str, int]:
     """Return a copy that nobody can change."""
     return MappingProxyType(dict(counter))
-
-
-def listeners(fanout: Fanout) -> tuple[tuple[SubscriptionMetrics, ...], ClosedSubscriptions]:
-    """Return how each open subscription stands, the oldest first, and what became of the others."""
-    still = tuple(
-        [
-            SubscriptionMetrics(
-                name=each.name,
-                thread=each.thread,
-                pending=each.pending,
-                is_blocking=each.is_blocking,
-                dropped=each.dropped,
-                gaps=each.gaps,
-            )
-            for each in fanout.subscriptions
-        ]
-    )
-    # A closed one can still be read, and so be told of a gap: what is not an open one's is theirs.
-    return still, ClosedSubscriptions(
-        count=fanout.opened - len(still),
-        dropped=fanout.dropped - sum([each.dropped for each in still]),
-        gaps=fanout.gaps - sum([each.gaps for each in still]),
-    )
