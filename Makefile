@@ -28,8 +28,8 @@ help: ## say what there is
 demo: $(READY) ## see the runtime at work: the real app server, a scripted model, no network, no account
 	@$(BIN)/codex-runtime demo $(ARGS)
 
-test: $(READY) ## run the tests
-	@$(BIN)/python -m pytest --quiet $(ARGS)
+test: $(READY) ## run the tests, on all cores (ARGS="-n 0" for one at a time)
+	@$(BIN)/python -m pytest --quiet --numprocesses=auto --dist=worksteal $(ARGS)
 
 check: $(READY) ## format, lint, types, layers, generated code, README snippets
 	@$(BIN)/ruff format --check --quiet .
