@@ -359,6 +359,29 @@ async def test_one_break_after_the_other_is_outlived() -> None:
         assert [event.generation for event in events if isinstance(event, Reconnected)] == [1, 2, 3]
 
 
+@pytest.mark.parametrize("ends_meanwhile", [False, True])
+async def test_a_connection_that_breaks_while_it_is_made_is_outlived(ends_meanwhile: bool) -> None:  # noqa: FBT001
+    """The turn was found on it already; what was said since, and its end, come from the record of the next one."""
+    first, second = Gate(), Gate()
+    fake = FakeAppServer(Script(Say("one"), Hold(first), Say("two"), Hold(second), Say("three")))
+    async with in_a_session(fake) as session, session.stream("go") as turn:
+        await first.reached()
+        fake.disconnect()
+        async for event in turn:
+            if isinstance(event, Reconnected):
+                break
+        assert session.runtime.connection.phase == "handshaking"
+        fake.disconnect()
+        first.open()
+        if ends_meanwhile:
+            second.open()
+        await second.reached()
+        await session.runtime.wait_ready()
+        second.open()
+        result = await turn.finish()
+    assert [item.data["text"] for item in result.items if item.kind == "agentMessage"] == ["one", "two", "three"]
+
+
 async def test_a_server_that_dies_after_a_reconnect_loses_the_turn() -> None:
     """A turn that went on is not safe for good."""
     gate = Gate()

@@ -221,7 +221,7 @@ async def test_what_changed_is_saved_once_in_an_interval() -> None:
         await clock.advance(10.0)
         assert store.entered == 1
     assert store.names == ["4"]
-    assert store.threads == {"codex-runtime state_0"}
+    assert store.threads == {"codex-runtime state"}
     assert store.closed == 1
 
 

@@ -21,7 +21,7 @@ from codex_runtime.runtime import Decision, Graces, Runtime, Ticket
 from codex_runtime.testing._clock import ManualClock
 from codex_runtime.testing._fake_script import Ask, Command, Script
 from codex_runtime.testing._fake_server import FakeAppServer
-from tests.runtime.rig import Wire, config, restart, running, task, turns, until
+from tests.runtime.rig import Wire, config, failure, restart, running, task, turns, until
 
 THREAD = {"threadId": "t", "turnId": "u", "itemId": "i"}
 
@@ -90,6 +90,42 @@ async def ask(fake: FakeAppServer, runtime: Runtime, method: str = rules.COMMAND
     fake.play(Ask(method, {**KINDS[method][0], **params}))
     await until(lambda: len(runtime.tickets) == before + 1)
     return runtime.tickets[-1]
+
+
+# -- at the wrong time, in the wrong place -----------------------------------------------------------------------------
+
+
+async def test_a_yes_after_the_deadline_is_a_no() -> None:
+    """Also if the loop was held up, so that the deadline itself could not pass."""
+    fake, clock = FakeAppServer(), ManualClock()
+    async with running(fake, clock, on_server_request=lambda _: None, server_request_deadline=5.0) as runtime:
+        fake.play(Ask(rules.COMMAND, KINDS[rules.COMMAND][0]))
+        await until(lambda: runtime.tickets)
+        (ticket,) = runtime.tickets
+        clock.hold_up(5.0)
+        with pytest.raises(AlreadySettledError, match="is already declined"):
+            ticket.accept()
+        await fake.until(lambda: bool(fake.answers))
+        assert told(fake) == [declined(rules.COMMAND)]
+        assert ticket.holder == "deadline"
+
+
+async def test_a_thread_cannot_settle_a_ticket() -> None:
+    """It is told how to; nothing is sent, nothing is put on record, and the ticket waits on."""
+    kept: list[Decision] = []
+    failed: list[BaseException | None] = []
+
+    async def answer(ticket: Ticket) -> None:
+        failed.append(await failure(asyncio.to_thread(ticket.accept)))
+        ticket.decline()
+
+    fake = FakeAppServer()
+    async with running(fake, on_server_request=answer, on_decision=kept.append):
+        fake.play(Ask(rules.COMMAND, KINDS[rules.COMMAND][0]))
+        await fake.until(lambda: bool(fake.answers))
+        assert told(fake) == [declined(rules.COMMAND)]
+    assert [type(error) for error in failed] == [LocalProtocolError]
+    assert len(kept) == 1
 
 
 # -- nobody, somebody, everybody ---------------------------------------------------------------------------------------

@@ -48,6 +48,7 @@ ASYNC_ONLY = {
         "known_items": "asked for by the runtime",
         "ready": "called inside the dispatch",
         "found": "called inside the dispatch",
+        "search": "between the session and its turn",
         "is_away": "between the session and its turn",
         "lose": "between the session and its turn",
         "may_run_on": "between the session and its turn",

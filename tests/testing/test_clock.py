@@ -131,3 +131,13 @@ async def test_time_passes_forwards_and_ends(seconds: float) -> None:
     """Anything else is a mistake of the test."""
     with pytest.raises(ValueError, match="finite"):
         await ManualClock().advance(seconds)
+
+
+async def test_a_loop_that_is_held_up_calls_nothing() -> None:
+    """What fell due meanwhile is called with the next advance, late."""
+    clock, called = ManualClock(), list[float]()
+    clock.call_at(clock.monotonic() + 1.0, lambda: called.append(clock.monotonic()))
+    clock.hold_up(3.0)
+    assert called == []
+    await clock.advance(0.0)
+    assert called == [clock.monotonic()] == [1003.0]

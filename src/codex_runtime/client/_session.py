@@ -219,6 +219,8 @@ class Session:
 
     async def _reattach(self, request: Request) -> None:
         self._is_attached = False
+        if self._turn is not None:
+            self._turn.search()
         try:
             self.thread_id = await self._bring_back(request)
             self._is_attached = True

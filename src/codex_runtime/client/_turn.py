@@ -267,6 +267,11 @@ class Turn:
         """True while there is no connection that could tell whether the turn still runs."""
         return self._state.is_away
 
+    def search(self) -> None:
+        """Wait to be found on another server: also if the last one had the turn, and went before it was ready for others."""
+        if self.turn_id is not None and not self.is_over:
+            self._state.is_away = True
+
     def found(self, reply: JsonValue) -> None:
         """Learn from the answer to ``thread/resume`` what became of the turn. Called inside the dispatch."""
         if self._state.is_away and self.turn_id is not None:

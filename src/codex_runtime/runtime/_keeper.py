@@ -10,16 +10,16 @@ What a store does wrong is counted and told, and costs nobody else anything. A s
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from codex_runtime._io.clock import time_limit
+from codex_runtime._io.worker import Worker
 from codex_runtime._sansio.snapshot import Encoder, Unreadable, decode
 from codex_runtime.errors import CodexError, StoreError
 from codex_runtime.runtime.metrics import StateStoreMetrics
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from concurrent.futures import ThreadPoolExecutor
 
     from codex_runtime._io.clock import Cancellable, Clock
     from codex_runtime._sansio.projection import Projection
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from codex_runtime.runtime.state_store import StateStore
 
 __all__ = ["Keeper"]
-
-T = TypeVar("T")
 
 # Seconds after which a save that has not returned is told of. It is waited for all the same: a second one beside it
 # could only be lost against it.
@@ -55,7 +53,7 @@ class Keeper:
         self._interval = interval
         self._tell = tell
         self._encoder = Encoder()
-        self._thread: ThreadPoolExecutor | None = None
+        self._worker = Worker("codex-runtime state")
         self._is_open = False  # of the store; the thread's own
         self._task: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
@@ -93,14 +91,12 @@ class Keeper:
 
     async def open(self, limit: float) -> None:
         """Bring back what was saved last, and begin to save. Raises a :class:`CodexError` if the store cannot be opened."""
-        from concurrent.futures import ThreadPoolExecutor
-
-        self._thread = ThreadPoolExecutor(1, "codex-runtime state")
         try:
             async with time_limit(self._clock, limit):
                 await self._load()
         except BaseException as error:
-            self._thread.submit(self._close)
+            self._worker.submit(self._close)
+            self._worker.close()
             if isinstance(error, CodexError) or not isinstance(error, Exception):
                 raise
             what = (
@@ -124,19 +120,18 @@ class Keeper:
                     self._task.cancel()
             if not self._is_kept(self._projection.snapshot()):
                 self._tell(self.metrics)
-        if self._thread is not None:
             # A thread that hangs in the store is not waited for; when it comes back, it still closes the store.
-            self._thread.shutdown(wait=False)
+            self._worker.close()
 
     # -- inside ----------------------------------------------------------------------------------------------------
 
     async def _load(self) -> None:
-        data = await self._run_in_thread(self._open)
+        data = await self._worker.submit(self._open)
         if data is None:
             return
-        found = await self._run_in_thread(lambda: decode(data))
+        found = await self._worker.submit(lambda: decode(data))
         if isinstance(found, Unreadable):
-            where = await self._run_in_thread(lambda: self._store.set_aside(found.reason))
+            where = await self._worker.submit(lambda: self._store.set_aside(found.reason))
             self._unreadable = found.reason if where is None else f"{found.reason}: {where}"
             self._tell(self.metrics)
         else:
@@ -157,14 +152,14 @@ class Keeper:
             await self._save_changes()
         finally:
             # Not awaited itself: who gives up waiting must not call it off.
-            await asyncio.wait([asyncio.get_running_loop().run_in_executor(self._thread, self._close)])
+            await asyncio.wait([self._worker.submit(self._close)])
 
     async def _save_changes(self) -> None:
         state = self._projection.snapshot()
         if self._is_kept(state):
             return
         begun = self._clock.monotonic()
-        saving = asyncio.get_running_loop().run_in_executor(self._thread, self._save, state)
+        saving = self._worker.submit(lambda: self._save(state))
         saving.add_done_callback(_look)
         try:
             async with time_limit(self._clock, SAVE_DEADLINE):
@@ -224,9 +219,6 @@ class Keeper:
 
     def _is_kept(self, state: RuntimeState) -> bool:
         return all(now is before for now, before in zip(_lasting(state), self._kept, strict=True))
-
-    async def _run_in_thread(self, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
     async def _is_done(self, task: asyncio.Task[None], seconds: float) -> bool:
         over = asyncio.Event()

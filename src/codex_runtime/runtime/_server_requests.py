@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, TypeAlias, cast
 from codex_runtime._io.alarm import Alarm
 from codex_runtime._sansio import server_requests as rules
 from codex_runtime._sansio.decisions import Decision
+from codex_runtime._sansio.state import PendingRequest
 from codex_runtime.errors import CodexError, LocalProtocolError, ServerRequestNotFoundError
 from codex_runtime.runtime._ticket import Ticket
 
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from codex_runtime._io.link import Link
     from codex_runtime._sansio.decisions import Decider
     from codex_runtime._sansio.envelope import Envelope, JsonValue, RpcId
-    from codex_runtime._sansio.state import PendingRequest
     from codex_runtime.runtime._calls import Call
     from codex_runtime.runtime.config import RuntimeConfig, ServerRequestHandler
     from codex_runtime.runtime.metrics import Counters
@@ -73,8 +73,10 @@ class Desk:
         self._ids = map(("{:08x}" + os.urandom(12).hex()).format, count())
         self.waiting: dict[str, Ticket] = {}
         self._asked: dict[tuple[int, object], list[Ticket]] = {}  # the same, by generation and the server's own id
+        self._pending: dict[str, PendingRequest] = {}  # as the state showed them last
         self._tasks: set[asyncio.Task[None]] = set()
         self._queues: list[_Queue] = []
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._over = False
         self._error: Callable[[], CodexError] | None = None
 
@@ -84,7 +86,10 @@ class Desk:
 
     def pending(self) -> Mapping[str, PendingRequest]:
         """Those that wait, as the state shows them."""
-        return MappingProxyType({ticket.id: ticket.pending for ticket in self.waiting.values()})
+        before = self._pending
+        now = {ticket.id: before.get(ticket.id) or _pending_of(ticket) for ticket in self.waiting.values()}
+        self._pending = now
+        return MappingProxyType(now)
 
     def tickets(self) -> tuple[Ticket, ...]:
         """Those that wait, oldest first."""
@@ -102,6 +107,8 @@ class Desk:
         if not _can_answer(link, envelope):
             self._counters.malformed += 1
             return
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
         self._counters.server_requests += 1
         method = envelope.method or ""
         deadline = envelope.stamp.monotonic + self._deadlines.get(method, self._deadline)
@@ -257,16 +264,37 @@ class Desk:
 
     def _expire(self, now: float) -> float:
         """Do what is to be done at their deadline with those that have reached it, and return the next one."""
-        config = self._config
         late = [ticket for ticket in self.waiting.values() if ticket.deadline <= now]
         for ticket in sorted(late, key=lambda ticket: ticket.deadline):
-            if not ticket.is_settled:
-                action = config.server_request_deadline_actions.get(
-                    ticket.method, config.server_request_deadline_action
-                )
-                ticket.holder = "deadline"
-                ticket._answer(rules.at_deadline(ticket.method, action), rules.LATE, None)  # noqa: SLF001  # one unit
-        return min((ticket.deadline for ticket in self.waiting.values()), default=math.inf)
+            self._end_late(ticket)
+        return min((ticket.deadline for ticket in self.waiting.values() if ticket.deadline > now), default=math.inf)
+
+    def end_if_late(self, ticket: Ticket) -> None:
+        """Do what is to be done at its deadline, if that has passed."""
+        if ticket.deadline <= self._clock.monotonic():
+            self._end_late(ticket)
+
+    def require_loop(self) -> None:
+        """Refuse a caller on a thread or on another loop: :class:`LocalProtocolError`."""
+        try:
+            is_here = asyncio.get_running_loop() is self._loop
+        except RuntimeError:  # this is a thread
+            is_here = False
+        if not is_here:
+            raise LocalProtocolError(
+                "a server request is settled on the event loop of its runtime; from a thread, hand it over: "
+                "loop.call_soon_threadsafe(ticket.accept)"
+            )
+
+    def _end_late(self, ticket: Ticket) -> None:
+        if not ticket.is_settled:
+            actions, otherwise = (
+                self._config.server_request_deadline_actions,
+                self._config.server_request_deadline_action,
+            )
+            ticket.holder = "deadline"
+            answer = rules.at_deadline(ticket.method, actions.get(ticket.method, otherwise))
+            ticket._answer(answer, rules.LATE, None)  # noqa: SLF001  # one unit: ticket and desk
 
     def _record(
         self,
@@ -341,6 +369,19 @@ class _Queue:
         items = list(self._items)
         self._items.clear()
         return items
+
+
+def _pending_of(ticket: Ticket) -> PendingRequest:
+    return PendingRequest(
+        ticket_id=ticket.id,
+        method=ticket.method,
+        thread_id=ticket.thread_id,
+        turn_id=ticket.turn_id,
+        item_id=ticket.item_id,
+        opened_at=ticket.envelope.at,
+        deadline=ticket.deadline,
+        generation=ticket.generation,
+    )
 
 
 def _decline(ticket: Ticket, holder: Decider, reason: str) -> None:

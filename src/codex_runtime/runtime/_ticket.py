@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, final
 from msgspec import UNSET
 
 from codex_runtime._sansio import server_requests as rules
-from codex_runtime._sansio.state import PendingRequest
 from codex_runtime.errors import AlreadySettledError
 from codex_runtime.runtime._answering import Answering
 
@@ -29,11 +28,20 @@ __all__ = ["Outcome", "Ticket", "TicketDesk"]
 Outcome: TypeAlias = Literal["accepted", "declined", "cancelled", "answered", "refused", "withdrawn"]
 
 
+_YES = ("accepted", "answered")
+
+
 class TicketDesk(Protocol):
     """The desk, as far as its tickets know it."""
 
     def send(self, link: Link[Call], rpc_id: RpcId, answer: rules.Answer) -> None:
         """Write an answer to the link that asked."""
+
+    def require_loop(self) -> None:
+        """Refuse a caller on a thread or on another loop: :class:`LocalProtocolError`."""
+
+    def end_if_late(self, ticket: Ticket) -> None:
+        """Do what is to be done at its deadline, if that has passed."""
 
     def closed(self, ticket: Ticket, answer: rules.Answer | None, by: str | None) -> None:
         """Forget a ticket that has its outcome; no answer was written if there is none. ``by`` is who settled it."""
@@ -67,7 +75,6 @@ class Ticket(Answering):
         "_done",
         "_link",
         "_params",
-        "_pending",
         "_question",
         "_rpc_id",
         "_worker",
@@ -96,7 +103,6 @@ class Ticket(Answering):
         self._worker: asyncio.Task[None] | None = None
         self._done: asyncio.Future[Outcome] | None = None
         self._params: JsonValue = UNSET
-        self._pending: PendingRequest | None = None
         self._question: Question | None = None
 
     @property
@@ -114,22 +120,6 @@ class Ticket(Answering):
 
             self._question = question_of(self.method, self._told(), self._desk.items(self))
         return self._question
-
-    @property
-    def pending(self) -> PendingRequest:
-        """How the state shows it while it waits."""
-        if self._pending is None:
-            self._pending = PendingRequest(
-                ticket_id=self.id,
-                method=self.method,
-                thread_id=self.thread_id,
-                turn_id=self.turn_id,
-                item_id=self.item_id,
-                opened_at=self.envelope.at,
-                deadline=self.deadline,
-                generation=self.generation,
-            )
-        return self._pending
 
     @property
     def thread_id(self) -> str | None:
@@ -172,10 +162,14 @@ class Ticket(Answering):
         return self._desk.wall()
 
     def _answer(self, answer: rules.Answer, reason: str | None, by: str | None) -> None:
+        self._desk.require_loop()
+        outcome = rules.verdict(answer)
+        if self.outcome is None and outcome in _YES:
+            self._desk.end_if_late(self)  # a yes that comes too late is none, also where the loop was held up
         if self.outcome is not None:
             raise AlreadySettledError(f"this {self.method} is already {self.outcome}")
         self._desk.send(self._link, self._rpc_id, answer)
-        self._close(rules.verdict(answer), answer, reason, by)
+        self._close(outcome, answer, reason, by)
 
     def _close(self, outcome: Outcome, answer: rules.Answer | None, reason: str | None, by: str | None) -> None:
         self.outcome = outcome

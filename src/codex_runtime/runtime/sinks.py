@@ -9,16 +9,14 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from codex_runtime._io.fanout import Gap, Overflow
 from codex_runtime._io.files import SYNC_INTERVAL, Flush, LineLog
+from codex_runtime._io.worker import Worker
 from codex_runtime._sansio.envelope import Envelope
 from codex_runtime.errors import ConfigError, StoreError
 from codex_runtime.runtime._jsonl import Damage, jsonl, read_jsonl
-
-if TYPE_CHECKING:
-    from concurrent.futures import ThreadPoolExecutor
 
 __all__ = ["Damage", "EventSink", "JsonlSink", "read_jsonl"]
 
@@ -83,8 +81,8 @@ class JsonlSink(EventSink):
             raise ConfigError("keep", "must be 0 or more")
         self.overflow = overflow
         self._log = LineLog(path, flush=flush, rotate_bytes=rotate_bytes, keep=keep)
-        self._thread: ThreadPoolExecutor | None = None
-        self._syncer: ThreadPoolExecutor | None = None  # apart, so that waiting for the disk holds up no line
+        self._writer: Worker | None = None
+        self._syncer: Worker | None = None  # apart, so that waiting for the disk holds up no line
         self._timer: asyncio.TimerHandle | None = None
         self._late: asyncio.Future[None] | None = None
 
@@ -94,16 +92,14 @@ class JsonlSink(EventSink):
 
     async def open(self) -> None:
         """Open the file."""
-        from concurrent.futures import ThreadPoolExecutor
-
-        if self._thread is not None:
+        if self._writer is not None:
             raise StoreError(f"{self!r} is already open", path=str(self._log.path))
-        self._thread = ThreadPoolExecutor(1, "codex-runtime jsonl")
-        self._syncer = ThreadPoolExecutor(1, "codex-runtime jsonl sync")
+        self._writer = Worker("codex-runtime jsonl")
+        self._syncer = Worker("codex-runtime jsonl sync")
         try:
             await self._run(self._log.open)
         except BaseException:
-            self._end_thread(wait=False)
+            self._end_threads(wait=False)
             raise
 
     async def write(self, batch: Sequence[Envelope | Gap], /) -> None:
@@ -118,7 +114,7 @@ class JsonlSink(EventSink):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._thread is None:
+        if self._writer is None:
             return
         done = False
         try:
@@ -131,7 +127,7 @@ class JsonlSink(EventSink):
             raise
         finally:
             # A thread that still hangs in the file system is not waited for.
-            self._end_thread(wait=done)
+            self._end_threads(wait=done)
 
     def _plan_sync(self) -> None:
         self._timer = asyncio.get_running_loop().call_later(SYNC_INTERVAL, self._sync_later)
@@ -144,16 +140,16 @@ class JsonlSink(EventSink):
             self._plan_sync()  # the disk is slower than that
             return
         # A failure shows in the log itself, which goes on in a new file.
-        self._late = asyncio.get_running_loop().run_in_executor(self._syncer, self._log.sync)
+        self._late = self._syncer.submit(self._log.sync)
         self._late.add_done_callback(lambda late: late.cancelled() or late.exception())
 
     async def _run(self, work: Callable[[], T]) -> T:
-        if self._thread is None:
+        if self._writer is None:
             raise StoreError(f"{self!r} is not open", path=str(self._log.path))
-        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        return await self._writer.submit(work)
 
-    def _end_thread(self, *, wait: bool) -> None:
-        threads, self._thread, self._syncer = (self._thread, self._syncer), None, None
-        for thread in threads:
-            if thread is not None:
-                thread.shutdown(wait=wait, cancel_futures=not wait)
+    def _end_threads(self, *, wait: bool) -> None:
+        workers, self._writer, self._syncer = (self._writer, self._syncer), None, None
+        for worker in workers:
+            if worker is not None:
+                worker.close(wait=wait)

@@ -110,6 +110,10 @@ class ManualClock:
             await _settle()
         self._move_to(target)
 
+    def hold_up(self, seconds: float) -> None:
+        """Let that much time pass in which nothing is called: what code does that blocks the event loop."""
+        self._move_to(self._monotonic + seconds)
+
     def step_wall(self, seconds: float) -> None:
         """Put the wall clock forward, or back, without any time passing: what a correction of the system clock does."""
         self._wall += seconds
