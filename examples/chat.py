@@ -17,8 +17,8 @@ def prompts() -> Iterator[str]:
     try:
         while prompt := input("\n> ").strip():
             yield prompt
-    except EOFError:
-        pass
+    except (EOFError, KeyboardInterrupt):
+        print()
 
 
 def say(session: Session, prompt: str) -> None:

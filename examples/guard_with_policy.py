@@ -21,7 +21,9 @@ POLICY = Path(__file__).with_name("policy.toml")
 async def ask_a_person(ticket: Ticket) -> None:
     """Answer what the policy leaves open. Anything but a plain yes is a no."""
     answer = await asyncio.to_thread(input, f"{ticket.question}\n[y/N] ")
-    if answer.strip().lower() == "y":
+    if ticket.is_settled:
+        print("(too late)")
+    elif answer.strip().lower() == "y":
         ticket.accept()
     else:
         ticket.decline("the person said no")

@@ -12,9 +12,9 @@ from codex_runtime import Client, RuntimeConfig
 from codex_runtime.journal import Journal, JournalSink, replay
 
 
-async def watch(journal: Journal) -> None:
+async def watch(journal: Journal, after: int) -> None:
     """Print what is added. This could as well be another process, or tomorrow: ``after`` says where to go on."""
-    async for entry in journal.follow(after=0):
+    async for entry in journal.follow(after=after):
         if entry.method is not None:
             print(f"{entry.cursor:4} {entry.direction:8} {entry.method}")
         if entry.kind == "closed":
@@ -25,12 +25,12 @@ async def main(path: str, prompt: str) -> None:
     """Run a turn, watch its journal, and replay it."""
     journal = Journal(path, keep_seconds=30 * 24 * 3600)
     async with Client(RuntimeConfig(sinks=(JournalSink(journal),))) as client:
-        watching = asyncio.create_task(watch(journal))
+        watching = asyncio.create_task(watch(journal, journal.position))
         await client.run(prompt)
     await watching
 
     with journal:
-        outcome = replay(journal.read(limit=10_000))
+        outcome = replay(journal.read(limit=1_000_000))
     for turn in outcome.turns:
         print(f"turn {turn.status}: {turn.text}")
 

@@ -15,8 +15,7 @@ CAREFUL = RunProfile(sandbox="workspace-write", approval_policy="untrusted")
 
 def answer(ticket: Ticket) -> None:
     """Ask the person. What this function does not accept is declined, also if it fails."""
-    question = ticket.params.get("command") or ticket.method
-    if input(f"May it do this?  {question!a}  [y/N] ").strip().lower() == "y":
+    if input(f"{ticket.question}\n[y/N] ").strip().lower() == "y" and not ticket.is_settled:
         ticket.accept()
 
 

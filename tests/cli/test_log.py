@@ -28,15 +28,14 @@ def named(seq: int, method: str, turn: str) -> Envelope:
 
 
 async def test_turns_are_listed_with_their_ends(tmp_path: Path) -> None:
-    """When, how it ended, how long it took, which, and what was asked."""
+    """Which, how it ended, how long it took, when, and what was asked."""
     ended = await piped("log", "list", await two_turns(tmp_path))
     assert (ended.code, ended.err) == (0, "")
     first, second = ended.out.splitlines()
-    assert first.startswith("✓ 2")
-    assert first.split()[3] == "completed"
-    assert first.split()[6:] == ["turn-1", "thread-1", "list␤them"]
-    assert second.startswith("✗ 2")
-    assert second.split()[3:] == ["lost", "turn-2", "thread-1", "again"]
+    assert first.split()[:3] == ["✓", "turn-1", "completed"]
+    assert first.split()[-1] == "list␤them"
+    assert second.split()[:3] == ["✗", "turn-2", "lost"]
+    assert second.split()[-1] == "again"
     newest = await piped("log", "list", str(tmp_path / "j"), "-n", "1", "--thread", "thread-1")
     assert newest.out.splitlines() == [second]
 
@@ -133,7 +132,7 @@ async def test_a_list_goes_back_as_far_as_it_has_to(tmp_path: Path) -> None:
     turns = {}
     for count in ("3", "6", "50"):
         ended = await piped("log", "list", str(tmp_path / "j"), "-n", count)
-        turns[count] = [line.split()[-2] for line in ended.out.splitlines()]
+        turns[count] = [line.split()[1] for line in ended.out.splitlines()]
     rest = [f"turn-{number}" for number in range(5)]
     assert turns == {"3": rest[-3:], "6": ["long", *rest], "50": ["first", "long", *rest]}
 

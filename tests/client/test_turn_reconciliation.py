@@ -83,7 +83,7 @@ async def test_a_server_that_dies_in_mid_turn_loses_it_as_soon_as_the_next_one_i
     async with in_a_session(fake) as session, session.stream("go") as turn:
         events = [event async for event in turn]
         assert not any(isinstance(event, Reconnected) for event in events)
-        with pytest.raises(TurnLostError, match="SIGKILL; its server was gone before it ended") as caught:
+        with pytest.raises(TurnLostError, match="SIGKILL; its record does not say how the turn ended") as caught:
             await turn.finish()
         assert (caught.value.result.status, caught.value.result.text) == ("lost", "half")
         assert (turn.may_run_on, session.runtime.generation) == (False, 1)
@@ -392,7 +392,7 @@ async def test_a_server_that_dies_after_a_reconnect_loses_the_turn() -> None:
         fake.disconnect()
         await until(lambda: session.runtime.generation == 1 and session.runtime.connection.phase == "running")
         fake.die()
-        with pytest.raises(TurnLostError, match="SIGKILL; its server was gone"):
+        with pytest.raises(TurnLostError, match="SIGKILL; its record does not say"):
             await running
 
 

@@ -121,7 +121,7 @@ async def test_chat_goes_on_after_ctrl_c(place: Place) -> None:
 async def test_without_an_event_loop(place: Place, typed: str, there: bool) -> None:  # noqa: FBT001
     """A plain y lets it; another word does not, and neither does the end of the input, which is an error in the handler."""
     out = await shown(place, "without_an_event_loop.py", "go", "on", replies=(TOUCH, "Done.", "Bye."), typed=typed)
-    assert re.search(r"touch notes\.txt.*\[y/N\] Done\.\nBye\.\n", out)
+    assert re.search(r"touch notes\.txt.*\[y/N\] Done\.\nBye\.\n", out, re.DOTALL)
     assert (place.workspace / "notes.txt").exists() is there
 
 

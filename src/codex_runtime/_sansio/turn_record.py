@@ -67,7 +67,7 @@ def judge(turn_id: str, reply: JsonValue) -> Verdict:
         case "interrupted" if turn.get("completedAt") is not None:
             return _ended("interrupted", turn, items)
         case "interrupted":
-            return Lost("its server was gone before it ended", items)
+            return Lost("its record does not say how the turn ended", items)
         case "inProgress" if mapping(thread.get("status")).get("type") == "active":
             return GoesOn(items)
         case "inProgress":

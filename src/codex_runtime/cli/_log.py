@@ -19,7 +19,7 @@ from codex_runtime.cli._exits import ExitCode, Failure
 from codex_runtime.cli._signals import complete
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Collection, Iterator
 
     from codex_runtime.cli._screen import Screen
     from codex_runtime.cli._signals import Signals
@@ -55,20 +55,19 @@ def list_turns(
     file: File,
     *,
     thread: Thread = None,
-    limit: Annotated[int, typer.Option("-n", metavar="COUNT", help="At most so many, the newest.")] = 50,
+    limit: Annotated[int, typer.Option("-n", metavar="COUNT", min=1, help="At most so many, the newest.")] = 50,
 ) -> None:
     """Show one line for each turn."""
     from codex_runtime.cli._screen import Screen
 
     with _opened(file) as journal:
-        turns = _turns(journal, thread, max(limit, 0))
+        turns = _turns(journal, thread, limit)
     screen = Screen(sys.stdout)
     for turn in turns:
         mark, style = _MARKS.get(turn.status, ("✗ ", "red"))
         took = "" if turn.ended_at is None else f"{max(0.0, turn.ended_at - turn.started_at):.1f} s"
-        words = (
-            f"{_when(turn.started_at)}  {turn.status:<11} {took:>9}  {turn.turn_id}  {turn.thread_id}  {turn.prompt}"
-        )
+        # The id comes first, and whole: it is what `show` wants.
+        words = f"{turn.turn_id}  {turn.status:<11} {took:>8}  {_when(turn.started_at)}  {turn.prompt}"
         screen.line(words.rstrip(), mark=mark, mark_style=style, crop=True)
 
 
@@ -77,7 +76,7 @@ def tail(
     file: File,
     *,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with those that come.")] = False,
-    count: Annotated[int, typer.Option("-n", metavar="COUNT", help="How many to begin with.")] = 20,
+    count: Annotated[int, typer.Option("-n", metavar="COUNT", min=0, help="How many to begin with, the newest.")] = 20,
     thread: Thread = None,
     since: Since = None,
 ) -> None:
@@ -87,11 +86,9 @@ def tail(
     screen = Screen(sys.stdout)
     with _opened(file) as journal:
         after = journal.position
-        if since is not None:
-            entries: Iterable[Entry] = _entries(journal, after=_before(journal, "--since", since), thread=thread)
-        else:
-            entries = journal.newest(count, before=after + 1, thread=thread) if count > 0 else []
-        for entry in entries:
+        entries = journal.newest(count, before=after + 1, thread=thread) if count > 0 else []
+        oldest = 0 if since is None else _before(journal, "--since", since)
+        for entry in [entry for entry in entries if entry.cursor > oldest]:
             _show_entry(screen, entry)
             after = max(after, entry.cursor)
         if follow:

@@ -40,6 +40,8 @@ def replay(
     if not path.is_file():
         raise Failure(ExitCode.USAGE, f"FILE: there is no file {file}")
     outcome = fold(_records(path))
+    if outcome.damaged and not outcome.messages:
+        raise Failure(ExitCode.USAGE, f"FILE: {file} is not a log: nothing in it is a message")
     if as_json:
         _write_json(outcome)
     else:

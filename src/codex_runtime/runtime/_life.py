@@ -211,10 +211,11 @@ class Life:
         def error() -> ConnectionLostError:
             if self._closing is not None:
                 return RuntimeClosedError("the runtime was closed", generation=link.generation, exit=ended)
-            text = f"the app server ended before it answered: {ended.describe()}"
             return ConnectionLostError(text, generation=link.generation, exit=ended)
 
+        text = f"the app server ended before it answered: {ended.describe()}"
         self._calls.fail(link.peer.close(), error)
+        text = f"the app server ended: {ended.describe()}"
         self._desk.withdraw_all("the app server is gone")
         if self._projection is not None:
             self._projection.end_generation()
