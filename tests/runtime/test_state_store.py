@@ -154,3 +154,16 @@ def test_a_program_that_is_killed_while_it_saves_leaves_a_whole_state(tmp_path: 
     assert store.open() == path.read_bytes()
     store.close()
     assert sorted(left.name for left in tmp_path.iterdir()) == ["state.json", "state.json.lock"]
+
+
+def test_a_link_leads_to_the_file_that_is_kept(tmp_path: Path) -> None:
+    """It stays a link, and another runtime that opens the file itself is seen."""
+    link, file = tmp_path / "link.json", tmp_path / "state.json"
+    link.symlink_to(file)
+    store = JsonStateStore(link)
+    store.open()
+    with pytest.raises(StoreError, match="already"):
+        JsonStateStore(file).open()
+    store.save(b"one")
+    store.close()
+    assert (link.is_symlink(), file.read_bytes()) == (True, b"one")

@@ -103,7 +103,9 @@ class JsonStateStore(StateStore):
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path)
+        # Not the link but what it leads to: else the first save would put a file in its place, and another runtime that
+        # opens the file itself would not be seen.
+        self.path = Path(os.path.realpath(path))
         self._lock = FileLock(self.path.with_name(f"{self.path.name}.lock"))
 
     def __repr__(self) -> str:
