@@ -3,7 +3,7 @@
 There is no ``await`` between the pipe and the subscribers, so wire order is number order, state order and delivery
 order. The work is done per read, not per event::
 
-    stamp  →  state  →  publish  →  turns  →  settle
+    stamp  →  state  →  publish  →  turns  →  tickets  →  settle
 
 Settling comes last: when ``await request()`` returns, state and subscribers already hold all that came before. Turns come
 after publishing because they may write, and what they write has a later number.
