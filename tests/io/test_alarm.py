@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Callable
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from codex_runtime._io.alarm import Alarm
-from codex_runtime._io.clock import LoopClock
+from codex_runtime._io.clock import Clock, LoopClock
 from codex_runtime.testing._clock import ManualClock
 
 STEPS = st.lists(
@@ -22,10 +23,35 @@ STEPS = st.lists(
 )
 
 
+class Hasty:
+    """A clock that calls when the test says so, also before the time has come."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.calls: list[Callable[[], object]] = []
+
+    def monotonic(self) -> float:
+        """What the test says."""
+        return self.now
+
+    def wall(self) -> float:
+        """The same."""
+        return self.now
+
+    def call_at(self, when: float, callback: Callable[..., object], *args: object) -> asyncio.Future[None]:
+        """Keep the call for the test."""
+        self.calls.append(lambda: callback(*args))
+        return asyncio.get_running_loop().create_future()
+
+    async def sleep_until(self, when: float) -> None:
+        """Nobody sleeps here."""
+        raise AssertionError(when)
+
+
 class Owner:
     """Keeps waits by number, each with its moment, as the users of an alarm do."""
 
-    def __init__(self, clock: ManualClock) -> None:
+    def __init__(self, clock: Clock) -> None:
         self.waits: dict[int, float] = {}
         self.over: list[int] = []
         self.alarm = Alarm(clock, self.ring)
@@ -85,6 +111,18 @@ async def test_a_wait_without_end_needs_no_timer() -> None:
     clock = ManualClock()
     Owner(clock).alarm.by(math.inf)
     assert clock.planned == 0
+
+
+async def test_a_clock_that_rings_early_ends_the_wait_all_the_same() -> None:
+    """Else nothing would: what is due at the next look would be planned for that same moment, again and again."""
+    clock = Hasty()
+    owner = Owner(clock)
+    owner.waits[1] = 5.0
+    owner.alarm.by(5.0)
+    [call] = clock.calls
+    clock.now = 4.999
+    call()
+    assert (owner.over, len(clock.calls)) == ([1], 1)
 
 
 async def test_it_keeps_the_time_of_the_loop() -> None:

@@ -136,6 +136,44 @@ class _Counting:
                 error = raised
 
 
+class Leaps:
+    """A clock whose calls come late: time passes in leaps, and what was due is called at the end of one."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.planned: list[tuple[float, asyncio.Future[None], Callable[[], object]]] = []
+
+    def monotonic(self) -> float:
+        """Where it stands."""
+        return self.now
+
+    def wall(self) -> float:
+        """The same."""
+        return self.now
+
+    def call_at(self, when: float, callback: Callable[..., object], *args: object) -> asyncio.Future[None]:
+        """Plan a call."""
+        handle: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.planned.append((when, handle, lambda: callback(*args)))
+        return handle
+
+    async def sleep_until(self, when: float) -> None:
+        """Wait for the end of a leap."""
+        while self.now < when:
+            await asyncio.sleep(0)
+
+    async def leap(self, seconds: float) -> None:
+        """Let time pass, and then call whom it concerns."""
+        self.now += seconds
+        due, self.planned = self.planned, []
+        for when, handle, call in due:
+            if when > self.now:
+                self.planned.append((when, handle, call))
+            elif not handle.cancelled():
+                call()
+        await turns()
+
+
 class Wire:
     """A launcher, and the transport of whatever it launched last. It greets; all else is up to the test."""
 

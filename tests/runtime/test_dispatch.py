@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -10,7 +11,12 @@ from hypothesis import strategies as st
 
 from codex_runtime._sansio import server_requests as rules
 from codex_runtime._sansio.restart import Exit, RestartPolicy
-from codex_runtime.errors import ConnectionLostError, RequestFailedError, RuntimeClosedError, RuntimeDeadError
+from codex_runtime.errors import (
+    ConnectionLostError,
+    RequestFailedError,
+    RuntimeClosedError,
+    RuntimeDeadError,
+)
 from codex_runtime.runtime import Envelope, Gap, Runtime, Ticket
 from codex_runtime.testing._clock import ManualClock
 from codex_runtime.testing._fake_script import Ask, Bytes, Command, Garbage, HugeLine, Notify, Script
@@ -48,6 +54,10 @@ class Follower:
         self.tickets.append(ticket)
         self._misbehave()
         return self.takes
+
+    def known_items(self, turn_id: str) -> tuple[()]:
+        """None."""
+        return ()
 
     def lost(self, error: ConnectionLostError) -> None:
         """Take note of a loss."""
@@ -412,6 +422,28 @@ async def test_a_note_is_taken_before_what_follows_the_answer() -> None:
             await until(refused.done)
             assert isinstance(refused.exception(), RequestFailedError)
         assert runtime.metrics.guest_errors == 1
+
+
+async def test_a_caller_that_has_gone_gets_no_note() -> None:
+    """Not even when the answer comes before it is taken note of that it went."""
+    wire, noted = Wire(), list[Any]()
+    async with running(wire) as runtime, task(runtime.request_and_note("ask", {}, noted.append)) as asking:
+        await until(lambda: wire.ids("ask"))
+        asking.cancel()
+        wire.say({"id": wire.ids("ask")[0], "result": 1})
+        await asyncio.wait([asking])
+        assert asking.cancelled()
+        assert noted == []
+
+
+async def test_a_noted_answer_is_decoded_once() -> None:
+    """The caller gets what its note got, not the same once more."""
+    wire, noted = Wire(), list[Any]()
+    async with running(wire) as runtime, task(runtime.request_and_note("ask", {}, noted.append)) as asking:
+        await until(lambda: wire.ids("ask"))
+        wire.say({"id": wire.ids("ask")[0], "result": {"thread": "t"}})
+        assert await asking is noted[0]
+        assert noted == [{"thread": "t"}]
 
 
 async def test_what_is_said_to_everybody_reaches_every_listener() -> None:

@@ -65,6 +65,11 @@ def test_a_quantile_is_the_bound_of_the_bucket_it_falls_in() -> None:
     )
 
 
+def test_a_quantile_is_not_one_bucket_late_because_of_a_rounding() -> None:
+    """7 % of 100 are 7, but 0.07 * 100 is a little more."""
+    assert durations(*[0.0008] * 7, *[0.008] * 93).quantile(0.07) == 0.001
+
+
 def test_no_quantile_is_above_the_longest() -> None:
     """Neither in the last bucket, which has no bound, nor in one whose bound nothing reached."""
     assert durations(700.0, 900.0).quantile(0.5) == 900.0

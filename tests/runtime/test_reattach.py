@@ -84,6 +84,10 @@ class Listener:
         """Not ours."""
         return False
 
+    def known_items(self, turn_id: str) -> tuple[()]:
+        """None."""
+        return ()
+
     def lost(self, error: ConnectionLostError) -> None:
         """Take note."""
         self._heard.append("lost")

@@ -21,7 +21,7 @@ from codex_runtime.runtime import Decision, Graces, Runtime, Ticket
 from codex_runtime.testing._clock import ManualClock
 from codex_runtime.testing._fake_script import Ask, Command, Script
 from codex_runtime.testing._fake_server import FakeAppServer
-from tests.runtime.rig import Wire, config, failure, restart, running, task, turns, until
+from tests.runtime.rig import Leaps, Wire, config, failure, restart, running, task, turns, until
 
 THREAD = {"threadId": "t", "turnId": "u", "itemId": "i"}
 
@@ -67,6 +67,10 @@ class Taker:
 
     def envelope(self, envelope: object) -> None:
         """Not of interest."""
+
+    def known_items(self, turn_id: str) -> tuple[()]:
+        """None."""
+        return ()
 
     def lost(self, error: object) -> None:
         """Not of interest."""
@@ -225,6 +229,23 @@ async def test_a_handler_that_hangs_is_cancelled_and_declined_at_the_deadline() 
         await clock.advance(7.0)
         assert [answer.decision for answer in fake.answers] == ["decline", "decline"]
         assert cancelled == [rules.FILE_CHANGE, rules.COMMAND]
+
+
+async def test_those_that_are_late_together_are_answered_in_the_order_of_their_deadlines() -> None:
+    """After our loop stood still: not in the order in which the server asked."""
+    wire, clock, settled = Wire(), Leaps(), list[str]()
+    deadlines = {rules.COMMAND: 9.0, rules.FILE_CHANGE: 3.0, rules.PERMISSIONS: 6.0}
+    async with running(
+        wire,
+        clock,
+        watchdog=None,
+        on_server_request=lambda _: None,
+        server_request_deadlines=deadlines,
+        on_decision=lambda decision: settled.append(decision.what),
+    ):
+        wire.say(*({"id": n, "method": method, "params": KINDS[method][0]} for n, method in enumerate(deadlines)))
+        await clock.leap(10.0)
+        assert settled == [rules.FILE_CHANGE, rules.PERMISSIONS, rules.COMMAND]
 
 
 @EVERY

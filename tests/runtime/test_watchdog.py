@@ -14,11 +14,9 @@ from codex_runtime.runtime._watchdog import resident_bytes
 from codex_runtime.runtime.config import Restarted
 from codex_runtime.testing import FakeAppServer, ManualClock, StopReading
 from codex_runtime.testing._fake_orders import Refusal
-from tests.runtime.rig import Wire, running, task, turns, until
+from tests.runtime.rig import Leaps, Wire, running, task, turns, until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from codex_runtime.runtime import Envelope, Ticket
 
 PROBE = "server/diagnostics"
@@ -39,6 +37,10 @@ class Follower:
         """Not ours."""
         return False
 
+    def known_items(self, turn_id: str) -> tuple[()]:
+        """None."""
+        return ()
+
     def lost(self, error: ConnectionLostError) -> None:
         """Take note."""
         self.losses.append(error)
@@ -50,44 +52,6 @@ class Follower:
 def memory(size: int | None) -> dict[str, object]:
     """An answer to the probe."""
     return {"process": {"id": 1, "residentMemoryBytes": size}, "gauges": []}
-
-
-class Leaps:
-    """A clock whose calls come late: time passes in leaps, and what was due is called at the end of one."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-        self.planned: list[tuple[float, asyncio.Future[None], Callable[[], object]]] = []
-
-    def monotonic(self) -> float:
-        """Where it stands."""
-        return self.now
-
-    def wall(self) -> float:
-        """The same."""
-        return self.now
-
-    def call_at(self, when: float, callback: Callable[..., object], *args: object) -> asyncio.Future[None]:
-        """Plan a call."""
-        handle: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.planned.append((when, handle, lambda: callback(*args)))
-        return handle
-
-    async def sleep_until(self, when: float) -> None:
-        """Wait for the end of a leap."""
-        while self.now < when:
-            await asyncio.sleep(0)
-
-    async def leap(self, seconds: float) -> None:
-        """Let time pass, and then call whom it concerns."""
-        self.now += seconds
-        due, self.planned = self.planned, []
-        for when, handle, call in due:
-            if when > self.now:
-                self.planned.append((when, handle, call))
-            elif not handle.cancelled():
-                call()
-        await turns()
 
 
 async def test_a_server_that_stops_answering_is_killed_and_replaced() -> None:

@@ -47,6 +47,17 @@ async def test_calls_are_made_in_the_order_of_their_times(plans: list[float], st
     assert clock.planned == len(plans) - len(due)
 
 
+async def test_it_tells_when_what_is_planned_is_due() -> None:
+    """In seconds from now, the next one first; what was cancelled is not told."""
+    clock = ManualClock(monotonic=10.0)
+    for when in (14.0, 12.0, 13.0):
+        planned = clock.call_at(when, int)
+    planned.cancel()
+    assert clock.upcoming == (2.0, 4.0)
+    await clock.advance(2.0)
+    assert clock.upcoming == (2.0,)
+
+
 async def test_what_a_call_plans_within_the_same_advance_is_made_too() -> None:
     """In its place, between the others."""
     clock = ManualClock(monotonic=0.0)

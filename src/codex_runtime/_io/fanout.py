@@ -252,8 +252,9 @@ class Subscription:
 class Fanout:
     """All subscriptions of one runtime.
 
-    ``sort`` tells the topics of a batch, once for all subscriptions that want a single one. ``on_block`` is called with True when the first subscription wants the pipe left alone, with False when the last one
-    has caught up; ``patience`` bounds how long one of them may ask for that, in seconds of ``clock``.
+    ``sort`` tells the topics of a batch, once for all subscriptions that want a single one. ``on_block`` is called with
+    True when the first subscription wants the pipe left alone, with False when the last one has caught up;
+    ``patience`` bounds how long one of them may ask for that, in seconds of ``clock``.
     """
 
     def __init__(

@@ -114,7 +114,7 @@ class Outbox:
 
     def _flush_rest(self) -> None:
         self._flush_due = False
-        if self._pieces and not self._stalled:
+        if self._pieces:
             self._send()
 
     def _send(self) -> None:

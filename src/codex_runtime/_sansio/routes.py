@@ -15,10 +15,7 @@ from msgspec import UNSET, Struct
 
 from codex_runtime._sansio.envelope import NO_PARAMS, NO_STAMP, Envelope, Kind, Params, Stamp
 
-__all__ = ["TURN_ENDS", "Route", "by_thread", "runs_of"]
-
-# How a turn ends, in the words of today's server and of those before it.
-TURN_ENDS = frozenset({"turn/completed", "turn/failed", "turn/interrupted", "turn/cancelled"})
+__all__ = ["Route", "by_thread", "runs_of"]
 
 
 class Route(Struct, frozen=True, gc=False):
@@ -34,7 +31,7 @@ class Route(Struct, frozen=True, gc=False):
     @property
     def is_decisive(self) -> bool:
         """True for what must not be lost: an answer that we gave, or the end of a turn."""
-        return self.kind == "answer" or self.method in TURN_ENDS
+        return self.kind == "answer" or self.method == "turn/completed"
 
 
 class _ErrorData(Struct, frozen=True):

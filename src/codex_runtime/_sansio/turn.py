@@ -29,14 +29,7 @@ __all__ = ["TO_ALL", "TurnEvent", "TurnFault", "TurnReducer", "TurnResult", "Tur
 # come here when the request steers that turn instead of starting one.
 EARLY_LIMIT = 1024
 
-# How a turn ended, by method: servers of long ago had one for each ending; today's puts a word into turn/completed ...
-_ENDINGS: dict[str, TurnStatus | None] = {
-    "turn/completed": None,
-    "turn/failed": "failed",
-    "turn/interrupted": "interrupted",
-    "turn/cancelled": "interrupted",
-}
-# ... and by that word.
+# How a turn ended, by the word in turn/completed. No other message ends one.
 _STATUSES: dict[str, TurnStatus] = {
     "completed": "completed",
     "failed": "failed",
@@ -197,7 +190,7 @@ class TurnReducer:
     # --- The turn itself --------------------------------------------------------------------------------------------
 
     def _turn_message(self, envelope: Envelope) -> Events:
-        if envelope.method in _ENDINGS:
+        if envelope.method == "turn/completed":
             return self._complete(envelope)
         if envelope.method != "turn/started":
             return other(envelope)
@@ -209,7 +202,7 @@ class TurnReducer:
         params = params_of(envelope)
         turn = mapping(params.get("turn"))
         error = turn_fault(turn.get("error")) or turn_fault(params.get("error"))
-        word = _ENDINGS[envelope.method or ""] or turn.get("status")
+        word = turn.get("status")
         if word is None:
             word = "failed" if error else "completed"
         # A word that we do not know, or a message that we cannot read, is no success.

@@ -1,8 +1,8 @@
 """Buffers for text that comes faster than it is read.
 
-:class:`TurnBuffer` holds the events of a turn for one reader. When the reader lags, it merges deltas instead of dropping
-them, so that a text is never cut, and keeps only the latest of what is replaced by its next. :class:`TextWindow` keeps the beginning and the end of a text that may be endless,
-such as the output of a command.
+:class:`TurnBuffer` holds the events of a turn for one reader. When the reader lags, it merges deltas instead of
+dropping them, so that a text is never cut, and keeps only the latest of what is replaced by its next.
+:class:`TextWindow` keeps the beginning and the end of a text that may be endless, such as the output of a command.
 
 The one idea: pieces are kept as they came and joined once, when they are read. Nothing is copied per piece.
 """

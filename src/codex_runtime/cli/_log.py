@@ -259,8 +259,6 @@ def _last(journal: Journal, count: int, thread: str | None, method: str, *, befo
 
 
 def _turns(journal: Journal, thread: str | None, limit: int) -> list[_Turn]:
-    from codex_runtime._sansio.routes import TURN_ENDS
-
     if limit == 0:
         return []
     after = 0
@@ -270,7 +268,9 @@ def _turns(journal: Journal, thread: str | None, limit: int) -> list[_Turn]:
         after = (asked or starts)[0].cursor - 1
     turns: dict[tuple[str | None, str | None], _Turn] = {}
     prompts: dict[str | None, str] = {}
-    for entry in _entries(journal, after=after, thread=thread, methods=("turn/start", "turn/started", *TURN_ENDS)):
+    for entry in _entries(
+        journal, after=after, thread=thread, methods=("turn/start", "turn/started", "turn/completed")
+    ):
         key = (entry.thread_id, entry.turn_id)
         if entry.method == "turn/start":
             prompts[entry.thread_id] = _prompt(entry)

@@ -34,8 +34,8 @@ _ECHO = "userMessage"
 class Limits:
     """Watches the time of a turn, and calls ``expire`` once, when the first deadline has passed.
 
-    ``is_asking`` tells whether somebody is asked for leave just now, or the silence has another reason. ``passed`` then says which deadline it was, and is
-    empty before.
+    ``passed`` then says which deadline it was, and is empty before. ``is_asking`` tells whether somebody is asked for
+    leave just now, or the silence has another reason that is not the agent's.
     """
 
     def __init__(

@@ -103,7 +103,7 @@ class TurnStart:
     async def _wait_ready(self, until: float) -> None:
         runtime = self._state.runtime
         if runtime.connection.phase != "running":
-            ready = asyncio.get_running_loop().create_task(runtime.wait_ready())
+            ready = asyncio.get_running_loop().create_task(runtime.wait_ready(), name="wait for a server")
             try:
                 await self._state.first(ready, until=until)
                 if ready.done():

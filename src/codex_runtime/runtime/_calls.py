@@ -53,7 +53,7 @@ class Call(Struct, eq=False):
     """One request or notification on its way. ``future`` gets the response, or ``None`` once a notification is out.
 
     ``seconds`` is the time that it was given, which is over at ``due``. ``at_once`` gets the response too, inside the
-    dispatch, before anything that follows it is looked at. ``link`` is where it is in flight, if it is.
+    dispatch, before whoever follows a thread hears what came after it. ``link`` is where it is in flight, if it is.
     """
 
     kind: CallKind
@@ -157,6 +157,32 @@ class Calls:
                 raise
         raise AssertionError("unreachable")  # pragma: no cover
 
+    async def request_and_note(
+        self,
+        method: str,
+        params: object,
+        note: Callable[[JsonValue], None],
+        *,
+        deadline: float | None = None,
+        on: Link[Call] | None = None,
+        allow_full_access: bool = False,
+    ) -> JsonValue:
+        """Carry a request through as :meth:`request` does, and return its result as JSON values.
+
+        ``note`` gets the same values, inside the dispatch, before whoever follows a thread hears what came after them.
+        """
+        result: list[JsonValue] = []
+
+        def at_once(envelope: Envelope) -> None:
+            if envelope.fault is None and not envelope.refused:
+                result.append(self.decoded(method, envelope))
+                note(result[0])
+
+        response = await self.request(
+            method, params, deadline=deadline, on=on, at_once=at_once, allow_full_access=allow_full_access
+        )
+        return result[0] if result else self.decoded(method, response)
+
     async def notify(self, method: str, params: object, *, deadline: float | None = None) -> None:
         """Carry a notification to where it is on its way."""
         await self.run("notification", method, params, self._deadline if deadline is None else _checked(deadline))
@@ -180,7 +206,9 @@ class Calls:
         *,
         on: Link[Call] | None = None,
     ) -> Envelope | None:
-        """Carry one call through. A notification has no response. ``on`` names a link that is not ready for everyone yet, and skips the line.
+        """Carry one call through. A notification has no response.
+
+        ``on`` names a link that is not ready for everyone yet, and skips the line.
 
         Raises :class:`RequestTimeoutError`, :class:`~codex_runtime.errors.ConnectionLostError` or :class:`LocalProtocolError`.
         """

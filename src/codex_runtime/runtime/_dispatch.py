@@ -3,7 +3,7 @@
 There is no ``await`` between the pipe and the subscribers, so wire order is number order, state order and delivery
 order. The work is done per read, not per event::
 
-    stamp  →  state  →  publish  →  turns  →  settle
+    stamp  →  state  →  publish  →  turns  →  tickets  →  settle
 
 Settling comes last: when ``await request()`` returns, state and subscribers already hold all that came before. Turns come
 after publishing because they may write, and what they write has a later number.
@@ -12,7 +12,7 @@ after publishing because they may write, and what they write has a later number.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
 
 from msgspec import Raw, to_builtins
 
@@ -49,19 +49,14 @@ class ThreadListener(Protocol):
     def ticket(self, ticket: Ticket) -> bool:
         """Take a server request of the thread. True: somebody here will settle it."""
 
+    def known_items(self, turn_id: str) -> Sequence[Item]:
+        """The items of this turn so far; none if this listener does not keep them, or keeps those of another turn."""
+
     def lost(self, error: ConnectionLostError) -> None:
         """The app server died, and nothing more comes from this generation; or it is certain that no other one will come."""
 
     def ready(self) -> None:
         """The next app server is ready, and whoever could find a thread again on it has."""
-
-
-@runtime_checkable
-class KnowsItems(Protocol):
-    """A listener that also knows the items of its turn."""
-
-    def known_items(self, turn_id: str) -> Sequence[Item]:
-        """The items of this turn so far; none if it is another one."""
 
 
 class Dispatch:
@@ -107,8 +102,7 @@ class Dispatch:
 
     def items(self, thread_id: str, turn_id: str) -> Sequence[Item]:
         """Ask those who follow a thread for the items of a turn."""
-        listeners = self._listeners.get(thread_id, ())
-        return [item for each in listeners if isinstance(each, KnowsItems) for item in each.known_items(turn_id)]
+        return [item for each in self._listeners.get(thread_id, ()) for item in each.known_items(turn_id)]
 
     def data(self, link: Link[Call], data: bytes) -> None:
         """Take a chunk from a link."""

@@ -14,7 +14,6 @@ from codex_runtime._sansio.envelope import JsonValue
 if TYPE_CHECKING:
     from codex_runtime._io.clock import Clock
     from codex_runtime._io.link import Link
-    from codex_runtime._sansio.envelope import Envelope
     from codex_runtime.runtime._calls import Call, Calls
     from codex_runtime.runtime.metrics import Counters
 
@@ -35,7 +34,7 @@ class Request(Protocol):
     ) -> JsonValue:
         """Return the result, as ``Runtime.request`` does.
 
-        ``note`` gets it as well, inside the dispatch, before anything that came after it is folded.
+        ``note`` gets it as well, inside the dispatch, before whoever follows a thread hears what came after it.
         """
         ...
 
@@ -89,15 +88,10 @@ class Reattachments:
             allow_full_access: bool = False,
             note: Callable[[JsonValue], None] | None = None,
         ) -> JsonValue:
-            def at_once(envelope: Envelope) -> None:
-                if note is not None and envelope.fault is None and not envelope.refused:
-                    note(self._calls.decoded(method, envelope))
-
             async with room:
-                response = await self._calls.request(
-                    method, params, on=link, at_once=note and at_once, allow_full_access=allow_full_access
+                return await self._calls.request_and_note(
+                    method, params, note or _ignore, on=link, allow_full_access=allow_full_access
                 )
-                return self._calls.decoded(method, response)
 
         async def bring(back: Reattach) -> None:
             try:
@@ -123,6 +117,10 @@ class Reattachments:
             timer.cancel()
             for task in tasks:
                 task.cancel()
+
+
+def _ignore(_: JsonValue) -> None:
+    pass
 
 
 def _wake(future: asyncio.Future[None]) -> None:

@@ -210,9 +210,9 @@ class Runtime:
     ) -> Subscription:
         """Follow what comes in, from now on.
 
-        ``name`` says whose it is, in :attr:`metrics`. ``thread``, ``methods`` and ``kinds`` narrow it; ``outbound`` adds what we write. A reader that lags by more than
-        ``capacity`` envelopes or ``max_bytes`` loses the oldest and is told where; with ``overflow="block"`` the server
-        is held up instead.
+        ``name`` says whose it is, in :attr:`metrics`. ``thread``, ``methods`` and ``kinds`` narrow it; ``outbound``
+        adds what we write. A reader that lags by more than ``capacity`` envelopes or ``max_bytes`` loses the oldest and is
+        told where; with ``overflow="block"`` the server is held up instead.
         """
         if capacity < 1 or max_bytes < 1:
             raise ConfigError("capacity" if capacity < 1 else "max_bytes", "must be 1 or more")
@@ -306,17 +306,12 @@ class Runtime:
     ) -> JsonValue:
         """As :meth:`request`, but also give the result to ``note``, inside the dispatch.
 
-        That is before anything that came after the answer, in the same read, is folded or offered to anybody.
+        That is before whoever follows a thread hears what came after the answer, in the same read. The caller gets the
+        same values, so ``note`` should not change them.
         """
-
-        def at_once(envelope: Envelope) -> None:
-            if envelope.fault is None and not envelope.refused:
-                note(self._calls.decoded(method, envelope))
-
-        response = await self._calls.request(
-            method, params, deadline=deadline, at_once=at_once, allow_full_access=allow_full_access
+        return await self._calls.request_and_note(
+            method, params, note, deadline=deadline, allow_full_access=allow_full_access
         )
-        return self._calls.decoded(method, response)
 
     def note_turn(self, outcome: str, seconds: float) -> None:
         """Count a turn that is over."""

@@ -87,7 +87,8 @@ class RuntimeConfig(Struct, frozen=True, kw_only=True):
     Sinks: ``sinks`` get every message in both directions; ``sink_grace`` bounds how long they may drain when the runtime is
     closed; ``on_sink_trouble`` is told when one is set aside and when one had losses at its end.
 
-    Life: ``restart``, ``graces``; ``watchdog`` finds a server that lives and does not answer, ``None`` is none; ``on_restart`` and ``on_dead`` are plain functions, called on the loop.
+    Life: ``restart``, ``graces``; ``watchdog`` finds a server that lives and does not answer, ``None`` is none;
+    ``on_restart`` and ``on_dead`` are plain functions, called on the loop.
     """
 
     binary: str | os.PathLike[str] | None = None

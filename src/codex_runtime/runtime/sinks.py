@@ -56,9 +56,10 @@ class JsonlSink(EventSink):
     """Writes a log of JSON lines: one object for each message, with its place, its ids, and the message as it came.
 
     The file is created, for its owner alone, or added to. ``flush`` says when what was written is also safe from a loss
-    of power: ``"interval"`` within a second (or as soon as the disk can), ``"always"`` at once, ``"never"`` when the system
-    likes; a crash of this program costs nothing under any of them. ``rotate_bytes`` begins a new file before this one gets bigger, unless a
-    single batch is; ``keep`` old ones stay, as ``path.1`` (the youngest), ``path.2``, and so on.
+    of power: ``"interval"`` within a second (or as soon as the disk can), ``"always"`` at once, ``"never"`` when the
+    system likes; a crash of this program costs nothing under any of them. ``rotate_bytes`` begins a new file before this
+    one gets bigger, unless a single batch is; ``keep`` old ones stay, as ``path.1`` (the youngest), ``path.2``, and so
+    on.
 
     Raises :class:`StoreError` when it cannot be opened, also because another runtime writes to the same file.
     :func:`read_jsonl` reads it back.

@@ -58,6 +58,11 @@ class ManualClock:
         return sum(not planned.is_over for _, _, planned in self._heap)
 
     @property
+    def upcoming(self) -> tuple[float, ...]:
+        """In how many seconds each of them is due, the next one first."""
+        return tuple(sorted(when - self._monotonic for when, _, planned in self._heap if not planned.is_over))
+
+    @property
     def next_due(self) -> float | None:
         """When the next of them is due, on :meth:`monotonic`; ``None`` if nothing is planned."""
         self._forget_cancelled()
