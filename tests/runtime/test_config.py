@@ -167,6 +167,17 @@ def test_settings_within_settings_are_named_in_full(make: Any, field: str) -> No
     assert caught.value.field == field
 
 
+@pytest.mark.parametrize("option", ["methods", "kinds"])
+def test_one_bare_word_selects_nothing(option: str) -> None:
+    """It would select by parts of words: every method that stands in it."""
+    runtime, word = Runtime(RuntimeConfig()), {option: "turn/completed"}
+    with pytest.raises(ConfigError) as caught:
+        runtime.subscribe(**word)  # type: ignore[arg-type]
+    assert caught.value.field == option
+    with pytest.raises(ConfigError, match="methods"):
+        runtime.server_requests(methods="turn/completed")
+
+
 @pytest.mark.parametrize("option", [{"capacity": 0}, {"max_bytes": 0}, {"overflow": "wait"}])
 def test_a_subscription_has_sizes_and_a_known_overflow(option: dict[str, Any]) -> None:
     """Found where it is said, not at the first event."""

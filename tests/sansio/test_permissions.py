@@ -98,6 +98,13 @@ KEEPING: dict[str, list[Any]] = {
         {"model": "m", "sandbox_mode": "workspace-write"},
         {"sandbox_workspace_write.network_access": True, "default_permissions": ":workspace"},
         {"tools": {"sandbox_mode": None}, "list": [{"sandbox_mode": "danger-full-access"}]},
+        {"model_reasoning_effort": "low", "features": {"hooks": True, "plugins": False}, "features.hooks": True},
+        {"model_providers": {"x": {"name": "X", "base_url": "http://127.0.0.1:1/v1", "env_key": "KEY"}}},
+        {"mcp_servers": {}},
+        {"mcp_servers": {"x": {"url": "http://127.0.0.1:1", "http_headers": {"A": "b"}, "enabled_tools": ["t"]}}},
+        {"mcp_servers.x.url": "http://127.0.0.1:1", "mcp_servers.x.enabled": False, "mcp_servers.y": None},
+        {"projects": {"/a.b": {"trust_level": "untrusted"}}},
+        {"shell_environment_policy": {"set": {"A": "b"}}, "tui": {"notifications": True}},
     ],
 }
 GIVING_UP: dict[str, list[Any]] = {
@@ -127,6 +134,34 @@ GIVING_UP: dict[str, list[Any]] = {
         {"default_permissions": "one-of-mine"},
         {"permissions": {"x": {"filesystem": {"/": "write"}}}},
         {"permissions.x.filesystem": {"/": "write"}},
+        {"profiles.x.permissions.foo": {}},
+        {"profiles": {"x": {"permissions": {"foo": {}}}}},
+        {"mcp_servers": {"x": {"command": "/bin/sh", "args": ["-c", "true"]}}},
+        {"mcp_servers": {"x": {"url": "http://127.0.0.1:1", "http_headers_helper": ["/bin/sh"]}}},
+        {"mcp_servers": {"x": {"something_new": 1}}},
+        {"mcp_servers": {"features": {"args": ["-c", "true"]}}},
+        {"mcp_servers": {"a.url.b": {"args": ["-c", "true"]}}},
+        {'mcp_servers."a.url.b".args': ["-c", "true"]},
+        {"mcp_servers": {"x.args": ["-c", "true"]}},
+        {"mcp_servers.x": {"command": "/bin/sh"}},
+        {"mcp_servers.x.command": "/bin/sh"},
+        {"mcp_servers.x.env.PATH": "/tmp"},
+        {"mcp_servers": "x"},
+        {"mcp_servers": {"x": ["/bin/sh"]}},
+        {"profiles": {"x": {"mcp_servers": {"y": {"command": "/bin/sh"}}}}},
+        {"notify": ["/bin/sh", "-c", "true"]},
+        {"profiles.x.notify": ["/bin/sh"]},
+        {"profiles": {"features": {"notify": ["/bin/sh"]}}},
+        {"hooks": {"Stop": [{"hooks": [{"type": "command", "command": "true"}]}]}},
+        {"model_providers.x.auth": {"command": "/bin/sh"}},
+        {"model_providers": {"x": {"auth": {"args": ["-c", "true"]}}}},
+        {"model_providers": {"x": {"aws": {"credential_export": {"command": "/bin/sh"}}}}},
+        {"agents": {"x": {"config_file": "/tmp/x.toml"}}},
+        {"plugins": {"x": {"enabled": True}}},
+        {"marketplaces.x.source": "/tmp/x"},
+        {"js_repl_node_path": "/tmp/node"},
+        {"projects": {"/a.b": {"trust_level": "trusted"}}},
+        {'projects."/a.b".trust_level': "trusted"},
         ["sandbox_mode"],
     ],
 }
@@ -156,9 +191,20 @@ def test_a_request_that_keeps_the_sandbox_passes(method: str, name: str, value: 
 
 @pytest.mark.parametrize(("method", "name", "value"), rows(GIVING_UP))
 def test_a_request_that_gives_up_the_sandbox_is_refused(method: str, name: str, value: Any) -> None:
-    """What we do not know counts as giving it up; the error names the method, the parameter and the way out."""
+    """Of what is judged, that which we do not know counts as giving it up; the error names the method, the parameter and the way out."""
     with pytest.raises(PermissionDeniedError, match=f"^{method} gives up the sandbox with its {name}; .*RuntimeConfig"):
         gate(method, {"threadId": "t", name: value})
+
+
+def test_what_the_pinned_schema_does_not_have_is_not_judged() -> None:
+    """Nobody can say what a parameter, a setting or a method of tomorrow means; the documents say that it passes."""
+    for method, more in (
+        ("turn/start", {"futureSandbox": "none"}),
+        ("thread/start", {"futureSandbox": "none"}),
+        ("thread/start", {"config": {"some_future_sandbox": "none"}}),
+    ):
+        assert json.loads(bytes(gate(method, {"threadId": "t", **more}))) == {"threadId": "t", **more}
+    assert not any(method.startswith(("plugin/", "marketplace/")) for method in GATED)
 
 
 @pytest.mark.parametrize("method", FREE)
