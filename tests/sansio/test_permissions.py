@@ -155,7 +155,9 @@ GIVING_UP: dict[str, list[Any]] = {
         {"hooks": {"Stop": [{"hooks": [{"type": "command", "command": "true"}]}]}},
         {"model_providers.x.auth": {"command": "/bin/sh"}},
         {"model_providers": {"x": {"auth": {"args": ["-c", "true"]}}}},
-        {"model_providers": {"x": {"aws": {"credential_export": {"command": "/bin/sh"}}}}},
+        {"model_providers": {"x": {"aws": {"credential_export": {"args": ["-c", "true"]}}}}},
+        {"model_providers": {"x": {"aws": {"auth_refresh": {"args": ["-c", "true"]}}}}},
+        {"something.new": {"command": "/bin/sh"}},
         {"agents": {"x": {"config_file": "/tmp/x.toml"}}},
         {"plugins": {"x": {"enabled": True}}},
         {"marketplaces.x.source": "/tmp/x"},
@@ -192,8 +194,16 @@ def test_a_request_that_keeps_the_sandbox_passes(method: str, name: str, value: 
 @pytest.mark.parametrize(("method", "name", "value"), rows(GIVING_UP))
 def test_a_request_that_gives_up_the_sandbox_is_refused(method: str, name: str, value: Any) -> None:
     """Of what is judged, that which we do not know counts as giving it up; the error names the method, the parameter and the way out."""
-    with pytest.raises(PermissionDeniedError, match=f"^{method} gives up the sandbox with its {name}; .*RuntimeConfig"):
+    with pytest.raises(
+        PermissionDeniedError, match=f"^{method} gives up the sandbox with its {name}[;,] .*RuntimeConfig"
+    ):
         gate(method, {"threadId": "t", name: value})
+
+
+def test_who_names_a_program_is_told_that_this_is_it() -> None:
+    """The sandbox of the thread itself may be as safe as ever."""
+    with pytest.raises(PermissionDeniedError, match="with its config, or names a program to run outside of it; say"):
+        gate("thread/start", {"sandbox": "read-only", "config": {"mcp_servers.x.command": "/bin/sh"}})
 
 
 def test_what_the_pinned_schema_does_not_have_is_not_judged() -> None:

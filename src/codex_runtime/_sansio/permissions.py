@@ -12,7 +12,7 @@ What it judges is this, as the pinned schema and codex 0.163 have it, and nothin
 - the methods of :data:`GATED`, and of those the parameters that name a sandbox, ``config``, or configuration to be written;
 - in configuration, at any depth: the settings that choose a sandbox or trust a folder (:data:`SETTINGS`), those that name a
   program, which the server starts outside of any sandbox, or where more settings are (:data:`PROGRAMS`), and MCP servers. An
-  MCP server passes if it only talks to a ``url``.
+  MCP server passes if it only talks to a ``url``, and so does whatever switches a feature (``features.*``).
 
 Parameters, settings and methods that a later server adds pass unjudged, as do other ways to bring a program: a plugin that is
 installed by ``plugin/install``, what the owner of codex's home configured, and the command line of the app server.
@@ -70,7 +70,6 @@ PROGRAMS = frozenset(
         "config_file",
         "credential_export",
         "hooks",
-        "http_headers_helper",
         "js_repl_node_path",
         "marketplaces",
         "notify",
@@ -78,6 +77,8 @@ PROGRAMS = frozenset(
         "plugins",
     }
 )
+# The parameters that hold configuration.
+CONFIGURATION = frozenset({"config", "edits", "keyPath"})
 MCP = "mcp_servers"
 # What may be said of an MCP server that starts no program.
 TALKS = frozenset(
@@ -153,6 +154,8 @@ def gate(method: str, params: object) -> Raw:
     sent = Raw(encode({} if params is None else params)[:-1])
     if (name := GATED[method](sent)) is not None:
         how = f"gives up the sandbox with its {name}" if name else "acts where no sandbox holds it"
+        if name in CONFIGURATION:
+            how += ", or names a program to run outside of it"
         raise PermissionDeniedError(
             f"{method} {how}; say that this is meant with allow_full_access=True, in the request or in RuntimeConfig"
         )
