@@ -313,7 +313,7 @@ async def test_a_patch_is_shown_with_its_diff_and_goes_on_record(place: Place) -
         Part("diff", "line one\nline two\n"),
     )
     (line,) = (json.loads(line) for line in (place.workspace.parent / "audit").read_text().splitlines())
-    assert (line["by"], line["name"], line["reason"], line["verdict"]) == ("reader", ANN, "it is small", "accepted")
+    assert (line["decider"], line["by"], line["reason"], line["outcome"]) == ("reader", ANN, "it is small", "accepted")
     assert line["digest"] == question.digest
     messages = {each.seq: each for each in read_jsonl(place.workspace.parent / "log") if hasattr(each, "seq")}
     assert messages[line["seq"]].method == rules.FILE_CHANGE
