@@ -26,7 +26,7 @@ def leave_open(ticket: Ticket) -> None:
 
 def tell(decision: Decision) -> None:
     """Print what became of a ticket."""
-    print(f"{decision.verdict} by {decision.name or decision.by}: {decision.reason or '-'}", flush=True)
+    print(f"{decision.outcome} by {decision.by or decision.decider}: {decision.reason or '-'}", flush=True)
 
 
 CAREFUL = RunProfile(sandbox="workspace-write", approval_policy="untrusted", approvals=leave_open)

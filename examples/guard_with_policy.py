@@ -31,7 +31,7 @@ async def ask_a_person(ticket: Ticket) -> None:
 
 def keep_record(decision: Decision) -> None:
     """Print who decided what, and why."""
-    print(f"[{decision.verdict}] by {decision.name or decision.by}: {decision.reason or '-'}")
+    print(f"[{decision.outcome}] by {decision.by or decision.decider}: {decision.reason or '-'}")
 
 
 async def main(prompt: str) -> None:

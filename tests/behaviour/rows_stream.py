@@ -142,8 +142,8 @@ STREAM = (
         sentence="An answer of the wrong form is refused on our side and may be tried again.",
         tests=(
             "tests/runtime/test_server_requests.py::test_an_invalid_answer_leaves_the_ticket_open",
-            "tests/sansio/test_server_requests.py::test_bad_answers_are_refused_with_the_method_named",
-            "tests/sansio/test_server_requests.py::test_good_answers_pass_and_are_named",
+            "tests/sansio/test_answer_forms.py::test_bad_answers_are_refused_with_the_method_named",
+            "tests/sansio/test_answer_forms.py::test_good_answers_pass_and_are_named",
             "tests/runtime/test_answering.py::test_what_does_not_fit_leaves_it_open",
             "tests/sansio/test_answers.py::test_an_answer_has_the_form_of_its_method",
         ),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from codex_runtime._sansio import server_requests as rules
+from codex_runtime._sansio.answer_forms import check
 from codex_runtime.errors import CodexError, InvalidAnswerError, RequestFailedError, StartError
 from codex_runtime.runtime import RestartPolicy, Runtime
 from codex_runtime.testing import FakeAppServer, ManualClock, Stderr
@@ -72,7 +73,7 @@ async def test_a_result_without_the_id_it_should_have_is_not_repeated(thread: An
 def test_an_answer_that_is_wrong_is_not_repeated(method: str) -> None:
     """The error says what it must look like."""
     with pytest.raises(InvalidAnswerError) as caught:
-        rules.check(method, {"decision": SECRET, "answers": SECRET, "action": SECRET, "contentItems": SECRET})
+        check(method, {"decision": SECRET, "answers": SECRET, "action": SECRET, "contentItems": SECRET})
     assert SECRET not in str(caught.value)
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from codex_runtime import Session
+    from codex_runtime.runtime import Decision
 
 LOST_ONE = Script(Say("half"), Die())
 
@@ -73,6 +74,23 @@ async def test_a_yes_to_everything_fills_in_no_form() -> None:
     async with in_a_session(fake, profile=RunProfile(approvals="accept")) as session:
         assert await said_to(fake, session, "of-somebody", method=ELICITATION, more=form) == {"action": "decline"}
         assert session.runtime.metrics.guest_errors == 0
+
+
+async def test_a_yes_that_did_not_fit_is_not_put_on_record() -> None:
+    """Whoever answers next is named; the profile has said nothing."""
+    kept: list[Decision] = []
+    form = {"mode": "form", "message": "?", "requestedSchema": {"properties": {"name": {}}, "required": ["name"]}}
+
+    def fill_in(ticket: Ticket) -> bool:
+        ticket.give_form({"name": "Ann"}, by="ann@example.org")
+        return True
+
+    fake = FakeAppServer()
+    async with in_a_session(fake, profile=RunProfile(approvals="accept"), on_decision=kept.append) as session:
+        session.runtime.take(None, fill_in)
+        said = await said_to(fake, session, "of-somebody", method=ELICITATION, more=form)
+        assert said["content"] == {"name": "Ann"}
+    assert [(each.decider, each.by) for each in kept] == [("reader", "ann@example.org")]
 
 
 async def test_a_handler_may_be_a_plain_function() -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from codex_runtime import ApprovalRequested, ConfigError, RunProfile
+from codex_runtime._sansio.server_requests import NOBODY
 from codex_runtime.client import CommandCompleted
 from codex_runtime.hooks import (
     Allow,
@@ -80,7 +81,7 @@ async def test_what_a_hook_leaves_open_goes_to_whoever_iterates(approvals: Any) 
     said: list[tuple[str, str | None]] = []
     hook = Hook("asks", lambda _: Ask(), when=HookMatcher(phases=("pre_tool_use", "server_request")))
     fake = FakeAppServer(script("ls", "pwd"))
-    async with guarded(fake, hook, on_decision=lambda d: said.append((d.verdict, d.by))) as client:
+    async with guarded(fake, hook, on_decision=lambda d: said.append((d.outcome, d.decider))) as client:
 
         async def answer() -> None:
             async for ticket in client.runtime.server_requests():
@@ -443,7 +444,7 @@ async def test_requests_outside_of_every_turn_are_judged_by_the_clients_hooks(st
         await until(lambda: len(fake.answers) == 3)
     assert decisions(fake) == ["accept", "decline", "accept"]
     assert handled == ["make"]
-    assert sorted((each.by, each.verdict) for each in kept) == [
+    assert sorted((each.decider, each.outcome) for each in kept) == [
         ("handler", "accepted"),
         ("hook", "accepted"),
         ("hook", "declined"),
@@ -494,7 +495,7 @@ async def test_what_hooks_leave_open_may_be_kept_by_a_plain_function(approvals: 
             kept[0].accept(by="alice@example.org", reason="looks fine")
             await running
     assert decisions(fake) == ["accept"]
-    assert [(each.by, each.name, each.reason) for each in on_decision] == [
+    assert [(each.decider, each.by, each.reason) for each in on_decision] == [
         ("reader", "alice@example.org", "looks fine")
     ]
 
@@ -620,7 +621,7 @@ async def test_each_decision_is_on_record() -> None:
             await until(lambda: client.runtime.tickets)
             await clock.advance(30.0)
             await turn.finish()
-    told = [(each.by, each.name, each.verdict) for each in kept]
+    told = [(each.decider, each.by, each.outcome) for each in kept]
     assert told == [
         ("hook", "guard", "accepted"),
         ("hook", "guard", "declined"),
@@ -634,6 +635,16 @@ async def test_each_decision_is_on_record() -> None:
     assert all(len(each.digest) == 64 and each.ticket_id for each in kept)
     assert len({each.digest for each in kept}) == 4, "what was asked twice has one digest"
     assert first.at > 0
+
+
+async def test_a_hook_that_asks_where_nobody_is_leaves_it_to_nobody() -> None:
+    """The record must not say that the hook declined, nor a handler."""
+    kept: list[Decision] = []
+    fake = FakeAppServer(script("ls"))
+    async with guarded(fake, gate("asks", Ask()), on_decision=kept.append) as client:
+        await client.run("go")
+    assert decisions(fake) == ["decline"]
+    assert [(each.decider, each.by, each.reason) for each in kept] == [("nobody", None, NOBODY)]
 
 
 async def test_what_the_server_no_longer_wants_is_on_record_too() -> None:
@@ -654,7 +665,7 @@ async def test_what_the_server_no_longer_wants_is_on_record_too() -> None:
         await client.aclose()
         assert len(kept) == 2
         await turn.__aexit__(None, None, None)
-    assert [(each.by, each.verdict) for each in kept] == [("server", "withdrawn")] * 2
+    assert [(each.decider, each.outcome) for each in kept] == [("server", "withdrawn")] * 2
 
 
 async def test_a_record_keeper_that_fails_stops_nothing() -> None:

@@ -46,7 +46,7 @@ async def test_the_real_server_does_what_a_policy_says(codex_binary: Path, codex
     assert result.text == "done"
     assert files_in(workspace) == ["fine", "inside.txt"]
     assert not (workspace.parent / "outside.txt").exists()
-    assert [(each.name, each.verdict) for each in kept] == [
+    assert [(each.by, each.outcome) for each in kept] == [
         ("policy", "accepted"),
         ("policy", "declined"),
         ("policy", "declined"),
@@ -137,4 +137,4 @@ async def test_what_a_hook_leaves_open_goes_to_a_reader_or_to_whoever_iterates(
             answering.cancel()
             await asyncio.wait([answering])
     assert files_in(workspace) == ["one", "two"]
-    assert [(each.by, each.verdict) for each in kept] == [("reader", "accepted"), ("reader", "accepted")]
+    assert [(each.decider, each.outcome) for each in kept] == [("reader", "accepted"), ("reader", "accepted")]

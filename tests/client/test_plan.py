@@ -213,7 +213,7 @@ async def test_a_denied_session_is_not_started() -> None:
             await client.start_session(hooks=(gate("no", Deny("today"), "pre_session_start"),))
     assert fake.requests("thread/start") == []
     assert told == ["pre_session_start"]
-    assert [(each.what, each.verdict, each.name) for each in kept] == [("pre_session_start", "blocked", "no")]
+    assert [(each.what, each.outcome, each.by) for each in kept] == [("pre_session_start", "blocked", "no")]
 
 
 @pytest.mark.parametrize(

@@ -130,7 +130,7 @@ async def test_the_first_denial_stops_what_was_about_to_begin() -> None:
         await watched.before("pre_turn")
     assert (caught.value.hook, caught.value.phase, caught.value.reason) == ("no", "pre_turn", "not today")
     assert called == []
-    assert [(each.what, each.verdict, each.by, each.name, each.reason) for each in decisions] == [
+    assert [(each.what, each.outcome, each.decider, each.by, each.reason) for each in decisions] == [
         ("pre_turn", "blocked", "hook", "no", "not today")
     ]
 

@@ -412,6 +412,17 @@ async def test_a_journal_tells_how_it_stands(tmp_path: Path) -> None:
         assert (there.oldest, there.newest, there.commits, there.average) == (1, 5, 0, 0.0)
 
 
+async def test_one_bare_word_in_place_of_methods_is_refused(tmp_path: Path) -> None:
+    """It would select by parts of words."""
+    with Journal(tmp_path / "j") as journal:
+        async with written(journal):
+            for read in (journal.read, journal.newest):
+                with pytest.raises(ConfigError, match="methods"):
+                    read(methods="turn/completed")
+            with pytest.raises(ConfigError, match="methods"):
+                await anext(journal.follow(methods="turn/completed"))
+
+
 @pytest.mark.parametrize("wrong", ["keep_seconds", "keep_bytes"])
 def test_wrong_settings_are_refused_at_once(tmp_path: Path, wrong: str) -> None:
     """By name."""

@@ -99,7 +99,7 @@ async def test_a6_an_amendment_by_its_own_name(place: Place) -> None:
     )
     assert [command.status for command in result.commands] == ["completed", "completed"]
     assert 'pattern=["touch"]' in (place.home / "rules" / "default.rules").read_text()
-    assert [(each.verdict, each.scope, each.name) for each in kept] == [("accepted", "always", ANN)]
+    assert [(each.outcome, each.scope, each.by) for each in kept] == [("accepted", "always", ANN)]
 
 
 @pytest.mark.parametrize(("action", "status"), [("allow", "completed"), ("deny", "declined")])
@@ -110,7 +110,7 @@ async def test_an_amendment_of_the_network_allows_or_denies(place: Place, action
         place, replies, lambda t: t.amend_network("example.org", action), approval_policy="untrusted"
     )
     assert [command.status for command in result.commands] == [status]
-    assert [each.verdict for each in kept] == ["accepted" if action == "allow" else "declined"]
+    assert [each.outcome for each in kept] == ["accepted" if action == "allow" else "declined"]
 
 
 @pytest.mark.parametrize("how_long", ["session", "always"])
@@ -173,7 +173,7 @@ async def test_c3_questions_are_answered_by_their_ids(place: Place) -> None:
     features = {"default_mode_request_user_input": True}
     _, model, kept = await answered(place, replies, lambda t: t.give_answers({"colour": "Blue"}), features=features)
     assert "Blue" in model.requests[1].outputs()["c"]
-    assert [each.verdict for each in kept] == ["answered"]
+    assert [each.outcome for each in kept] == ["answered"]
 
 
 @pytest.mark.parametrize("success", [True, False])
@@ -313,7 +313,7 @@ async def test_a_patch_is_shown_with_its_diff_and_goes_on_record(place: Place) -
         Part("diff", "line one\nline two\n"),
     )
     (line,) = (json.loads(line) for line in (place.workspace.parent / "audit").read_text().splitlines())
-    assert (line["by"], line["name"], line["reason"], line["verdict"]) == ("reader", ANN, "it is small", "accepted")
+    assert (line["decider"], line["by"], line["reason"], line["outcome"]) == ("reader", ANN, "it is small", "accepted")
     assert line["digest"] == question.digest
     messages = {each.seq: each for each in read_jsonl(place.workspace.parent / "log") if hasattr(each, "seq")}
     assert messages[line["seq"]].method == rules.FILE_CHANGE

@@ -102,6 +102,24 @@ async def test_what_passes_the_gate_stays_in_the_sandbox(place: Place, runtime: 
         assert started["sandbox"]["type"] == "readOnly"
 
 
+async def test_a_program_in_the_configuration_takes_the_second_word(
+    place: Place, runtime: Runtime, outside: Path
+) -> None:
+    """The server starts an MCP server outside of the sandbox that the thread has; so it is not told of it before."""
+    server = {"command": "/bin/sh", "args": ["-c", f"touch '{outside}'"]}
+    params = {"cwd": str(place.workspace), "sandbox": "read-only", "config": {"mcp_servers": {"x": server}}}
+    with pytest.raises(PermissionDeniedError, match="its config"):
+        await runtime.request("thread/start", params)
+    edit = {"keyPath": "mcp_servers.x", "value": server, "mergeStrategy": "replace"}
+    with pytest.raises(PermissionDeniedError, match="its keyPath"):
+        await runtime.request("config/value/write", edit)
+    await runtime.request("thread/start", {**params, "config": {"mcp_servers": {"x": {"url": "http://127.0.0.1:9"}}}})
+    assert not is_there(outside)
+    started = await runtime.request("thread/start", params, allow_full_access=True)
+    assert started["sandbox"]["type"] == "readOnly"
+    await written(outside)
+
+
 async def test_a_thread_without_a_sandbox_takes_the_second_word(place: Place, runtime: Runtime) -> None:
     """By any of the words that the server has for it; none of them is one that the gate does not know."""
     for more in (

@@ -18,7 +18,7 @@ from tests.runtime.rig import running
 if TYPE_CHECKING:
     from pathlib import Path
 
-YES = Decision(what=COMMAND, verdict="accepted", by="reader", at=2.0, name="alice@example.org", reason="it's fine\n")
+YES = Decision(what=COMMAND, outcome="accepted", decider="reader", at=2.0, by="alice@example.org", reason="it's fine\n")
 
 
 def lines(path: Path) -> list[dict[str, object]]:
@@ -54,7 +54,7 @@ def test_what_cannot_be_written_is_counted_and_told(tmp_path: Path) -> None:
     log(YES)
     log(YES)
     log.close()
-    assert [line.get("lost", line.get("verdict")) for line in lines(folder / "audit.jsonl")] == [
+    assert [line.get("lost", line.get("outcome")) for line in lines(folder / "audit.jsonl")] == [
         2,
         "accepted",
         "accepted",
@@ -93,6 +93,6 @@ async def test_a_line_leads_to_the_request_in_the_log_of_the_messages(tmp_path: 
     (decision,) = lines(tmp_path / "audit.jsonl")
     messages = {each.seq: each for each in read_jsonl(tmp_path / "log.jsonl") if hasattr(each, "seq")}
     asked = messages[decision["seq"]]  # type: ignore[index]
-    assert (asked.method, asked.params["command"], decision["name"]) == (COMMAND, "ls", "alice@example.org")
+    assert (asked.method, asked.params["command"], decision["by"]) == (COMMAND, "ls", "alice@example.org")
     answers = [each.message for each in messages.values() if each.kind == "answer"]
     assert answers == [{"id": asked.rpc_id, "result": {"decision": "accept"}}]

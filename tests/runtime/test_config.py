@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from codex_runtime._sansio.server_requests import COMMAND
-from codex_runtime.errors import ConfigError
+from codex_runtime.errors import ConfigError, PermissionDeniedError
 from codex_runtime.runtime import RestartPolicy, Runtime, RuntimeConfig, StateLimits
 from codex_runtime.testing._fake_server import FakeAppServer
 from tests.runtime.rig import running
@@ -167,6 +167,17 @@ def test_settings_within_settings_are_named_in_full(make: Any, field: str) -> No
     assert caught.value.field == field
 
 
+@pytest.mark.parametrize("option", ["methods", "kinds"])
+def test_one_bare_word_selects_nothing(option: str) -> None:
+    """It would select by parts of words: every method that stands in it."""
+    runtime, word = Runtime(RuntimeConfig()), {option: "turn/completed"}
+    with pytest.raises(ConfigError) as caught:
+        runtime.subscribe(**word)  # type: ignore[arg-type]
+    assert caught.value.field == option
+    with pytest.raises(ConfigError, match="methods"):
+        runtime.server_requests(methods="turn/completed")
+
+
 @pytest.mark.parametrize("option", [{"capacity": 0}, {"max_bytes": 0}, {"overflow": "wait"}])
 def test_a_subscription_has_sizes_and_a_known_overflow(option: dict[str, Any]) -> None:
     """Found where it is said, not at the first event."""
@@ -182,3 +193,11 @@ async def test_without_a_state_there_is_none_to_read() -> None:
         assert await runtime.request("account/read")
         with pytest.raises(ConfigError, match="keep none"):
             _ = runtime.state
+
+
+def test_settings_may_not_give_up_the_sandbox_unsaid() -> None:
+    """Not even those of the server's own command line."""
+    settings = {"sandbox_mode": '"danger-full-access"'}
+    with pytest.raises(PermissionDeniedError, match="settings: 'sandbox_mode'"):
+        RuntimeConfig(settings=settings)
+    assert RuntimeConfig(settings=settings, allow_full_access=True).settings == settings

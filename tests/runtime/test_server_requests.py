@@ -262,7 +262,7 @@ async def test_what_is_said_at_the_deadline_can_be_chosen(method: str, action: s
         await clock.advance(5.0)
         await fake.until(lambda: bool(fake.answers))
         expected = rules.at_deadline(method, action)  # type: ignore[arg-type]
-        assert ticket.outcome == rules.verdict(expected)
+        assert ticket.outcome == rules.outcome(expected)
         assert ticket.outcome in ("declined", "cancelled", "refused")
         if isinstance(expected, rules.Reply):
             assert told(fake) == [(expected.result, None)]
@@ -909,7 +909,7 @@ async def test_every_ticket_is_on_record_however_it_ends() -> None:
         await ask(fake, runtime, rules.PERMISSIONS)
         await clock.advance(60.0)
         await ask(fake, runtime, rules.FILE_CHANGE)
-    told = [(each.by, each.verdict, each.scope, each.name, each.reason) for each in kept]
+    told = [(each.decider, each.outcome, each.scope, each.by, each.reason) for each in kept]
     assert sorted(told[1:4]) == [
         ("handler", "declined", None, None, "the handler gave no answer"),
         ("nobody", "refused", None, None, "nobody is there to answer"),

@@ -9,6 +9,7 @@ import pytest
 
 from codex_runtime._sansio import answers
 from codex_runtime._sansio import server_requests as rules
+from codex_runtime._sansio.answer_forms import check
 from codex_runtime._sansio.server_requests import Refusal, Reply
 from codex_runtime.errors import InvalidAnswerError
 from codex_runtime.protocol import Undecodable, decode_result
@@ -156,9 +157,9 @@ def test_an_answer_has_the_form_of_its_method(
     """As our own check sees it, and as the generated types do; and it is called what it is."""
     answer = say(method)
     assert answer == Reply(result)
-    rules.check(method, result)
+    check(method, result)
     fits(method, result)
-    assert (rules.verdict(answer), rules.scope(answer)) == (verdict, scope)
+    assert (rules.outcome(answer), rules.scope(answer)) == (verdict, scope)
 
 
 @pytest.mark.parametrize("method", sorted(rules.KNOWN))

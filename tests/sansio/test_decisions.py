@@ -6,14 +6,17 @@ import msgspec
 import pytest
 
 from codex_runtime._sansio import server_requests as rules
+from codex_runtime._sansio.answer_forms import check
 from codex_runtime._sansio.decisions import Decision
 
 
 def test_a_decision_is_frozen_and_has_a_form_in_json() -> None:
     """Its ids are called as they are in a log, so that the two can be joined."""
-    decision = Decision(what=rules.COMMAND, verdict="accepted", by="hook", at=1.0, thread_id="t", ticket_id="x", seq=5)
+    decision = Decision(
+        what=rules.COMMAND, outcome="accepted", decider="hook", at=1.0, thread_id="t", ticket_id="x", seq=5
+    )
     with pytest.raises(AttributeError):
-        decision.by = "nobody"  # type: ignore[misc]
+        decision.decider = "nobody"  # type: ignore[misc]
     told = msgspec.json.decode(msgspec.json.encode(decision))
     assert (told["threadId"], told["ticketId"], told["seq"], told["openedAt"]) == ("t", "x", 5, None)
     assert msgspec.json.decode(msgspec.json.encode(decision), type=Decision) == decision
@@ -37,7 +40,7 @@ def test_a_decision_is_frozen_and_has_a_form_in_json() -> None:
 )
 def test_a_yes_says_for_how_long_it_holds(method: str, result: dict[str, object], scope: str | None) -> None:
     """An audit must tell a yes from a rule."""
-    rules.check(method, result)
+    check(method, result)
     assert rules.scope(rules.Reply(result)) == scope
 
 

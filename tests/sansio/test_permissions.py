@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import codex_runtime.protocol as p
 from codex_runtime._sansio import permissions
-from codex_runtime._sansio.permissions import GATED, gate
+from codex_runtime._sansio.permissions import GATED, check_setting, gate
 from codex_runtime.errors import ConfigError, LocalProtocolError, PermissionDeniedError
 from tests.architecture.tree import ROOT
 
@@ -98,6 +98,13 @@ KEEPING: dict[str, list[Any]] = {
         {"model": "m", "sandbox_mode": "workspace-write"},
         {"sandbox_workspace_write.network_access": True, "default_permissions": ":workspace"},
         {"tools": {"sandbox_mode": None}, "list": [{"sandbox_mode": "danger-full-access"}]},
+        {"model_reasoning_effort": "low", "features": {"hooks": True, "plugins": False}, "features.hooks": True},
+        {"model_providers": {"x": {"name": "X", "base_url": "http://127.0.0.1:1/v1", "env_key": "KEY"}}},
+        {"mcp_servers": {}},
+        {"mcp_servers": {"x": {"url": "http://127.0.0.1:1", "http_headers": {"A": "b"}, "enabled_tools": ["t"]}}},
+        {"mcp_servers.x.url": "http://127.0.0.1:1", "mcp_servers.x.enabled": False, "mcp_servers.y": None},
+        {"projects": {"/a.b": {"trust_level": "untrusted"}}},
+        {"shell_environment_policy": {"set": {"A": "b"}}, "tui": {"notifications": True}},
     ],
 }
 GIVING_UP: dict[str, list[Any]] = {
@@ -118,6 +125,9 @@ GIVING_UP: dict[str, list[Any]] = {
     "config": [
         {"sandbox_mode": "danger-full-access"},
         {"sandbox_mode": {"a": 1}},
+        {"sandbox_mode.danger-full-access": {}},  # codex takes a table with one key for the word
+        {"sandbox_mode.danger-full-access": []},
+        {"sandbox_mode": {"danger-full-access": {}}},
         {"profiles.x.sandbox_mode": "danger-full-access"},
         {"profiles": {"x": {"sandbox_mode": "danger-full-access"}}},
         {'"sandbox_mode"': "danger-full-access"},
@@ -127,6 +137,36 @@ GIVING_UP: dict[str, list[Any]] = {
         {"default_permissions": "one-of-mine"},
         {"permissions": {"x": {"filesystem": {"/": "write"}}}},
         {"permissions.x.filesystem": {"/": "write"}},
+        {"profiles.x.permissions.foo": {}},
+        {"profiles": {"x": {"permissions": {"foo": {}}}}},
+        {"mcp_servers": {"x": {"command": "/bin/sh", "args": ["-c", "true"]}}},
+        {"mcp_servers": {"x": {"url": "http://127.0.0.1:1", "http_headers_helper": ["/bin/sh"]}}},
+        {"mcp_servers": {"x": {"something_new": 1}}},
+        {"mcp_servers": {"features": {"args": ["-c", "true"]}}},
+        {"mcp_servers": {"a.url.b": {"args": ["-c", "true"]}}},
+        {'mcp_servers."a.url.b".args': ["-c", "true"]},
+        {"mcp_servers": {"x.args": ["-c", "true"]}},
+        {"mcp_servers.x": {"command": "/bin/sh"}},
+        {"mcp_servers.x.command": "/bin/sh"},
+        {"mcp_servers.x.env.PATH": "/tmp"},
+        {"mcp_servers": "x"},
+        {"mcp_servers": {"x": ["/bin/sh"]}},
+        {"profiles": {"x": {"mcp_servers": {"y": {"command": "/bin/sh"}}}}},
+        {"notify": ["/bin/sh", "-c", "true"]},
+        {"profiles.x.notify": ["/bin/sh"]},
+        {"profiles": {"features": {"notify": ["/bin/sh"]}}},
+        {"hooks": {"Stop": [{"hooks": [{"type": "command", "command": "true"}]}]}},
+        {"model_providers.x.auth": {"command": "/bin/sh"}},
+        {"model_providers": {"x": {"auth": {"args": ["-c", "true"]}}}},
+        {"model_providers": {"x": {"aws": {"credential_export": {"args": ["-c", "true"]}}}}},
+        {"model_providers": {"x": {"aws": {"auth_refresh": {"args": ["-c", "true"]}}}}},
+        {"something.new": {"command": "/bin/sh"}},
+        {"agents": {"x": {"config_file": "/tmp/x.toml"}}},
+        {"plugins": {"x": {"enabled": True}}},
+        {"marketplaces.x.source": "/tmp/x"},
+        {"js_repl_node_path": "/tmp/node"},
+        {"projects": {"/a.b": {"trust_level": "trusted"}}},
+        {'projects."/a.b".trust_level': "trusted"},
         ["sandbox_mode"],
     ],
 }
@@ -156,9 +196,28 @@ def test_a_request_that_keeps_the_sandbox_passes(method: str, name: str, value: 
 
 @pytest.mark.parametrize(("method", "name", "value"), rows(GIVING_UP))
 def test_a_request_that_gives_up_the_sandbox_is_refused(method: str, name: str, value: Any) -> None:
-    """What we do not know counts as giving it up; the error names the method, the parameter and the way out."""
-    with pytest.raises(PermissionDeniedError, match=f"^{method} gives up the sandbox with its {name}; .*RuntimeConfig"):
+    """Of what is judged, that which we do not know counts as giving it up; the error names the method, the parameter and the way out."""
+    with pytest.raises(
+        PermissionDeniedError, match=f"^{method} gives up the sandbox with its {name}[;,] .*RuntimeConfig"
+    ):
         gate(method, {"threadId": "t", name: value})
+
+
+def test_who_names_a_program_is_told_that_this_is_it() -> None:
+    """The sandbox of the thread itself may be as safe as ever."""
+    with pytest.raises(PermissionDeniedError, match="with its config, or names a program to run outside of it; say"):
+        gate("thread/start", {"sandbox": "read-only", "config": {"mcp_servers.x.command": "/bin/sh"}})
+
+
+def test_what_the_pinned_schema_does_not_have_is_not_judged() -> None:
+    """Nobody can say what a parameter, a setting or a method of tomorrow means; the documents say that it passes."""
+    for method, more in (
+        ("turn/start", {"futureSandbox": "none"}),
+        ("thread/start", {"futureSandbox": "none"}),
+        ("thread/start", {"config": {"some_future_sandbox": "none"}}),
+    ):
+        assert json.loads(bytes(gate(method, {"threadId": "t", **more}))) == {"threadId": "t", **more}
+    assert not any(method.startswith(("plugin/", "marketplace/")) for method in GATED)
 
 
 @pytest.mark.parametrize("method", FREE)
@@ -288,3 +347,34 @@ def test_every_method_that_takes_a_sandbox_is_gated() -> None:
     taking = {method for method, params in asked.items() if params and names(types[params], frozenset())}
     assert taking == set(GATED) - set(FREE)
     assert set(FREE) <= set(asked)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("model", '"m"'),
+        ("model", "m"),
+        ("sandbox_mode", '"read-only"'),
+        ("features.plugins", "false"),
+        ("a", "1\nb = 2"),
+    ],
+)
+def test_ordinary_settings_of_the_command_line_pass(key: str, value: str) -> None:
+    """As TOML, or as the text that codex takes them for."""
+    check_setting(key, value)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("sandbox_mode", '"danger-full-access"'),
+        ("sandbox_mode", "danger-full-access"),
+        ("sandbox_mode.danger-full-access", "{}"),
+        ("mcp_servers.x", '{command = "/bin/sh"}'),
+        ("notify", '["/bin/sh"]'),
+    ],
+)
+def test_settings_of_the_command_line_are_no_way_round(key: str, value: str) -> None:
+    """They are judged like those of a request."""
+    with pytest.raises(PermissionDeniedError, match="allow_full_access"):
+        check_setting(key, value)

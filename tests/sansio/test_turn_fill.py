@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from codex_runtime._sansio.envelope import Envelope
     from codex_runtime._sansio.turn import TurnReducer
     from codex_runtime._sansio.turn_events import TurnEvent
-    from codex_runtime._sansio.turn_record import Verdict
+    from codex_runtime._sansio.turn_record import Finding
 
 STAMP = Stamp(3, 1105.0, 105.0)
 LOST = TurnFault("the server died", kind="connectionLost")
@@ -62,9 +62,9 @@ def command(item: str = "c", **fields: Any) -> dict[str, Any]:
 DONE = {"status": "completed", "exitCode": 0, "aggregatedOutput": "whole\n", "durationMs": 1}
 
 
-def recover(turn: TurnReducer, verdict: Verdict) -> list[TurnEvent]:
+def recover(turn: TurnReducer, finding: Finding) -> list[TurnEvent]:
     """What the record makes of it."""
-    return turn.recover(verdict, STAMP, lost=LOST)
+    return turn.recover(finding, STAMP, lost=LOST)
 
 
 # -- the end, read from the record -------------------------------------------------------------------------------------
@@ -256,7 +256,7 @@ def turns(draw: st.DrawFn) -> list[Envelope]:
     return lines
 
 
-def record_of(lines: list[Envelope]) -> Verdict:
+def record_of(lines: list[Envelope]) -> Finding:
     """What a real server's record says once it has written these messages."""
     params = [line.params for line in lines]
     is_over = any(line.method == "turn/completed" for line in lines)

@@ -10,7 +10,7 @@ import pytest
 from codex_runtime import ApprovalRequested, RuntimeConfig
 from codex_runtime.errors import AlreadySettledError, InvalidAnswerError, ServerRequestNotFoundError
 from codex_runtime.sync import Client, Ticket
-from codex_runtime.testing import Ask, AskUser, Command, FakeAppServer, Question, Script
+from codex_runtime.testing import Ask, AskUser, Command, FakeAppServer, ManualClock, Question, Script
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -90,9 +90,9 @@ def test_content_is_given_in_the_same_ways(ask: Callable[[Script], Ticket]) -> N
 
 
 def test_a_client_finds_its_open_tickets() -> None:
-    """By their ids, for whoever answers from elsewhere; the time that is told is ours."""
-    fake, kept = FakeAppServer(), threading.Event()
-    config = RuntimeConfig(launcher=fake, on_server_request=lambda _: kept.set())
+    """By their ids, for whoever answers from elsewhere; the time that is told is that of the runtime's clock."""
+    fake, kept, clock = FakeAppServer(), threading.Event(), ManualClock()
+    config = RuntimeConfig(launcher=fake, clock=clock, on_server_request=lambda _: kept.set())
     with Client(config) as client:
         assert client.tickets == ()
         client._portal.call(fake.play, Ask("currentTime/read", {"threadId": "t"}))
@@ -100,6 +100,7 @@ def test_a_client_finds_its_open_tickets() -> None:
         (ticket,) = client.tickets
         client.ticket(ticket.id).give_time()
         assert ticket.wait() == "answered"
+        assert fake.answers[0].result == {"currentTimeAt": int(clock.wall())}
         with pytest.raises(ServerRequestNotFoundError):
             client.ticket(ticket.id)
 

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from codex_runtime._sansio import server_requests as rules
+from codex_runtime._sansio.answer_forms import check
 from codex_runtime._sansio.envelope import JsonValue
 from codex_runtime._sansio.server_requests import Reply
 from codex_runtime.errors import InvalidAnswerError
@@ -131,5 +132,5 @@ def _texts(name: str, value: Sequence[str]) -> list[str]:
 
 
 def _checked(method: str, value: dict[str, JsonValue]) -> Reply:
-    rules.check(method, value)
+    check(method, value)
     return Reply(value)

@@ -2,7 +2,7 @@
 
 What was said is in the log of messages, if there is one; :attr:`Decision.seq` is the number of the request there. Who said
 it, why, and what they saw of it, is known here alone. Content that was given (tokens, answers to questions) is in neither
-name nor reason, so the record holds no secrets of its own.
+``by`` nor reason, so the record holds no secrets of its own.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Literal, TypeAlias
 
 from msgspec import Struct
 
-from codex_runtime._sansio.server_requests import Scope
+from codex_runtime._sansio.server_requests import Outcome, Scope
 
 __all__ = ["Decider", "Decision"]
 
@@ -22,23 +22,24 @@ class Decision(Struct, frozen=True, kw_only=True, rename="camel"):
     """Who decided what, for the record.
 
     - ``what``: the server's method, or the phase at which a hook denied something that had not begun.
-    - ``verdict``: "accepted", "declined", "cancelled", "answered", "refused", "withdrawn" or "blocked". ``scope`` of a yes:
+    - ``outcome``: "accepted", "declined", "cancelled", "answered", "refused", "withdrawn" or "blocked". ``scope`` of a yes:
       "once", "session" or "always" (an amendment: a rule that outlives all of it, also if it is one that denies).
-    - ``by``: "hook", "profile" (``approvals="accept"``), "handler", "reader" (whoever else held the ticket), "deadline",
-      "server" (it no longer wanted to know, or is gone) or "nobody". ``name``: of the hook, or what was said as ``by=``.
+    - ``by``: what was said as ``by=`` with the answer, or the name of the hook; ``None`` if nobody gave a name.
+    - ``decider``: what kind it was: "hook", "profile" (``approvals="accept"``), "handler", "reader" (whoever else held the
+      ticket), "deadline", "server" (it no longer wanted to know, or is gone) or "nobody".
     - ``reason``: in the decider's words. ``digest``: SHA-256, in hex, of the question as it was shown, or would have been.
     - ``opened_at`` and ``at``: Unix time in seconds, when it was asked and when it was settled; ``wait``: seconds between.
     - ``seq``: the number of the request in a log of the messages. ``generation``: of the server that asked. The rest are ids.
     """
 
     what: str
-    verdict: str
-    by: Decider
+    outcome: Outcome | Literal["blocked"]
+    decider: Decider
     at: float
     opened_at: float | None = None
     wait: float = 0.0
     scope: Scope | None = None
-    name: str | None = None
+    by: str | None = None
     reason: str | None = None
     digest: str = ""
     seq: int | None = None

@@ -4,8 +4,18 @@ Pure checks, made before anything is sent. The default of everything is the safe
 :func:`check` is for the options of a run, :func:`gate` for any request whatsoever. Both want a second word,
 ``allow_full_access=True``, from whoever gives up the sandbox; writing in the workspace is an ordinary thing to ask for.
 
-The one idea of the gate: it knows what keeps the sandbox, and takes all else for giving it up, also what a later server
-may have added. It judges the very bytes that are written, so no two readings of the same parameters can differ.
+The one idea of the gate: of what it judges, it knows what is harmless, and takes all else for giving up the sandbox. It
+judges the very bytes that are written, so no two readings of the same parameters can differ.
+
+What it judges is this, as the pinned schema and codex 0.163 have it, and nothing else:
+
+- the methods of :data:`GATED`, and of those the parameters that name a sandbox, ``config``, or configuration to be written;
+- in configuration, at any depth: the settings that choose a sandbox or trust a folder (:data:`SETTINGS`), those that name a
+  program, which the server starts outside of any sandbox, or where more settings are (:data:`PROGRAMS`), and MCP servers. An
+  MCP server passes if it only talks to a ``url``, and so does whatever switches a feature (``features.*``).
+
+Parameters, settings and methods that a later server adds pass unjudged, as do other ways to bring a program: a plugin that is
+installed by ``plugin/install``, what the owner of codex's home configured, and the app server's own ``command``.
 """
 
 from __future__ import annotations
@@ -21,7 +31,7 @@ from codex_runtime._sansio.envelope import DECODE_ERRORS, JsonValue, loads
 from codex_runtime._sansio.peer import encode
 from codex_runtime.errors import ConfigError, PermissionDeniedError
 
-__all__ = ["GATED", "ApprovalPolicy", "SandboxMode", "check", "gate", "sandbox_policy"]
+__all__ = ["GATED", "ApprovalPolicy", "SandboxMode", "check", "check_setting", "gate", "sandbox_policy"]
 
 SandboxMode: TypeAlias = Literal["read-only", "workspace-write", "danger-full-access"]
 ApprovalPolicy: TypeAlias = Literal["never", "on-request", "untrusted"]
@@ -48,7 +58,49 @@ class Change(Struct):
 SETTINGS: Mapping[str, tuple[str, ...]] = {
     "sandbox_mode": get_args(SafeMode),
     "default_permissions": get_args(SafeProfile),
+    # A trusted folder's own configuration may name programs.
+    "trust_level": ("untrusted",),
 }
+# The settings that name a program, say what one may do, or say where more settings are.
+PROGRAMS = frozenset(
+    {
+        "auth",  # of a model provider: a command that prints a token
+        "auth_refresh",
+        "command",
+        "config_file",
+        "credential_export",
+        "hooks",
+        "js_repl_node_path",
+        "marketplaces",
+        "notify",
+        "permissions",
+        "plugins",
+    }
+)
+# The parameters that hold configuration.
+CONFIGURATION = frozenset({"config", "edits", "keyPath"})
+MCP = "mcp_servers"
+# What may be said of an MCP server that starts no program.
+TALKS = frozenset(
+    {
+        "bearer_token_env_var",
+        "default_tools_approval_mode",
+        "disabled_tools",
+        "enabled",
+        "enabled_tools",
+        "env_http_headers",
+        "http_headers",
+        "oauth",
+        "oauth_resource",
+        "required",
+        "scopes",
+        "startup_timeout_ms",
+        "startup_timeout_sec",
+        "tool_timeout_sec",
+        "tools",
+        "url",
+    }
+)
 # Says whether a parameter, as it is sent, keeps the sandbox.
 Keeps: TypeAlias = Callable[[Raw], bool]
 # Returns the name of the parameter by which a request gives up the sandbox: "" if it needs none, None if it keeps it.
@@ -91,6 +143,24 @@ def sandbox_policy(sandbox: str, *, network: bool, writable_roots: Sequence[str]
     return {"type": "readOnly", "networkAccess": network}
 
 
+def check_setting(key: str, value: str) -> None:
+    """Refuse a setting of the app server's command line (``key=value``, TOML) that gives up the sandbox.
+
+    Raises :class:`PermissionDeniedError`.
+    """
+    import tomllib  # for those who have settings
+
+    try:
+        meant: JsonValue = tomllib.loads(f"meant = {value}").get("meant")
+    except tomllib.TOMLDecodeError:
+        meant = value  # to codex, what is no TOML is text
+    if not _keep(key.split("."), meant):
+        raise PermissionDeniedError(
+            f"settings: {key!r} gives up the sandbox, or names a program to run outside of it; "
+            "say that this is meant with RuntimeConfig(allow_full_access=True)"
+        )
+
+
 # -- any request whatsoever --------------------------------------------------------------------------------------------
 
 
@@ -102,6 +172,8 @@ def gate(method: str, params: object) -> Raw:
     sent = Raw(encode({} if params is None else params)[:-1])
     if (name := GATED[method](sent)) is not None:
         how = f"gives up the sandbox with its {name}" if name else "acts where no sandbox holds it"
+        if name in CONFIGURATION:
+            how += ", or names a program to run outside of it"
         raise PermissionDeniedError(
             f"{method} {how}; say that this is meant with allow_full_access=True, in the request or in RuntimeConfig"
         )
@@ -160,15 +232,36 @@ def _settings(value: Raw) -> bool:
 
 
 def _keep(path: Sequence[str], value: JsonValue) -> bool:
-    """Tell whether a setting of codex's own configuration, or all in a table of them, keeps the sandbox."""
+    """Tell whether a setting of codex's own configuration, or all in a table of them, keeps the sandbox.
+
+    A path is split at its dots, and so are the keys of a table: the server takes both spellings.
+    """
     keys = [part.strip(" \t\"'") for part in path]
     if any("\\" in key for key in keys):
         return False  # a key in disguise
-    if keys and keys[0] == "permissions":
-        return False  # what a profile says is beyond us
+    if not SETTINGS.keys().isdisjoint(keys[:-1]):
+        return False  # to codex, a table with one key is another way to write a word
     if keys and keys[-1] in SETTINGS:
         return value is None or value in SETTINGS[keys[-1]]
+    # Switches of features are called like what they switch on.
+    if keys[:1] != ["features"] and not PROGRAMS.isdisjoint(keys):
+        return False
+    if MCP in keys and not _talks(path, keys[keys.index(MCP) + 1 :], value):
+        return False
     return not isinstance(value, dict) or all(_keep([*keys, *key.split(".")], each) for key, each in value.items())
+
+
+def _talks(path: Sequence[str], said: Sequence[str], value: JsonValue) -> bool:
+    """Tell whether this much about MCP servers starts no program. ``said`` is the path below them: a name, then settings."""
+    if any("'" in part or '"' in part for part in path) or (
+        isinstance(value, dict) and any("." in key for key in value)
+    ):
+        return False  # nobody can tell where such a name ends
+    match said:
+        case [_, setting, *_]:
+            return setting in TALKS
+        case _:
+            return value is None or isinstance(value, dict)
 
 
 _object = msgspec.json.Decoder(dict[str, Raw]).decode

@@ -1,4 +1,4 @@
-"""What may be said to a server request, and what is said when nobody says anything.
+"""What is said to a server request, what it comes to, and what is said when nobody says anything.
 
 The eleven kinds differ in the form of their answers; the rule is one: whatever is unclear is refused in the form that
 the method wants. Nothing here ever turns silence, an error or an unknown word into consent.
@@ -6,7 +6,7 @@ the method wants. Nothing here ever turns silence, an error or an unknown word i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Literal, TypeAlias
 
@@ -21,23 +21,24 @@ __all__ = [
     "DEADLINE_ACTIONS",
     "ELICITATION",
     "KNOWN",
+    "NOBODY",
     "PERMISSIONS",
     "TOOL_CALL",
     "USER_INPUT",
     "Answer",
     "DeadlineAction",
+    "Outcome",
     "Refusal",
     "Reply",
     "Scope",
     "accept",
     "at_deadline",
     "cancel",
-    "check",
     "decline",
+    "outcome",
     "required_fields",
     "right_answer",
     "scope",
-    "verdict",
 ]
 
 COMMAND = "item/commandExecution/requestApproval"
@@ -90,12 +91,13 @@ class Refusal(Struct, frozen=True):
 
 
 Answer: TypeAlias = Reply | Refusal
-Verdict: TypeAlias = Literal["accepted", "declined", "cancelled", "answered", "refused"]
+Outcome: TypeAlias = Literal["accepted", "declined", "cancelled", "answered", "refused", "withdrawn"]
 Scope: TypeAlias = Literal["once", "session", "always"]
 DeadlineAction: TypeAlias = Literal["decline", "cancel", "refuse"]
 DEADLINE_ACTIONS: frozenset[str] = frozenset({"decline", "cancel", "refuse"})
 
 LATE = "nobody answered in time"
+NOBODY = "nobody is there to answer"
 
 _DECLINED: Mapping[str, JsonValue] = MappingProxyType(
     {
@@ -239,21 +241,7 @@ class _Resolved(Struct):
 _resolved = msgspec.json.Decoder(_Resolved).decode
 
 
-def check(method: str, result: JsonValue) -> None:
-    """Raise :class:`InvalidAnswerError` unless the result has the form that the server will take.
-
-    The server treats a malformed answer as a failed action; better to tell the caller, who can try again.
-    """
-    rule = _FORMS.get(method)
-    if rule is None:
-        return
-    if not isinstance(result, dict):
-        raise InvalidAnswerError(f"{method}: the answer must be an object")
-    if problem := rule(result):
-        raise InvalidAnswerError(f"{method}: {problem}")
-
-
-def verdict(answer: Answer) -> Verdict:
+def outcome(answer: Answer) -> Outcome:
     """Name an answer for counters and audit records."""
     if isinstance(answer, Refusal):
         return "refused"
@@ -264,13 +252,13 @@ def verdict(answer: Answer) -> Verdict:
     if isinstance(word, dict):
         return "declined" if "denied" in word or _host_rule(word).get("action") == "deny" else "accepted"
     if word is None:
-        return _verdict_without_word(result)
+        return _outcome_without_word(result)
     if word in ("decline", "timed_out"):
         return "declined"
     return "cancelled" if word in ("cancel", "abort") else "accepted"
 
 
-def _verdict_without_word(result: dict[str, JsonValue]) -> Verdict:
+def _outcome_without_word(result: dict[str, JsonValue]) -> Outcome:
     if "permissions" in result:
         return "accepted" if result["permissions"] else "declined"
     if "answers" in result:
@@ -288,7 +276,7 @@ def scope(answer: Answer) -> Scope | None:
         return None if "denied" in word else "always"
     if word == "approved_mcp_policy_amendment":
         return "always"
-    if verdict(answer) != "accepted":
+    if outcome(answer) != "accepted":
         return None
     meta = result.get("_meta")
     persist = meta.get("persist") if isinstance(meta, dict) else None
@@ -302,111 +290,3 @@ def _host_rule(word: dict[str, JsonValue]) -> dict[str, JsonValue]:
     inner = word.get("applyNetworkPolicyAmendment", word.get("network_policy_amendment"))
     rule = inner.get("network_policy_amendment") if isinstance(inner, dict) else None
     return rule if isinstance(rule, dict) else {}
-
-
-def _decision(
-    words: frozenset[str], objects: Mapping[str, Callable[[JsonValue], bool]]
-) -> Callable[[dict[str, JsonValue]], str | None]:
-    def rule(result: dict[str, JsonValue]) -> str | None:
-        value = result.get("decision")
-        if isinstance(value, str) and value in words:
-            return None
-        if isinstance(value, dict) and len(value) == 1 and (name := next(iter(value))) in objects:
-            return None if objects[name](value[name]) else f"'{name}' does not hold what it has to"
-        return f"'decision' must be one of {', '.join(sorted({*words, *objects}))}"
-
-    return rule
-
-
-def _permissions(result: dict[str, JsonValue]) -> str | None:
-    if not isinstance(result.get("permissions"), dict):
-        return "'permissions' must be an object; an empty one grants nothing"
-    if result.get("scope", "turn") not in ("turn", "session"):
-        return "'scope' must be 'turn' or 'session'"
-    return None
-
-
-def _answers(result: dict[str, JsonValue]) -> str | None:
-    answers = result.get("answers")
-    if not isinstance(answers, dict):
-        return "'answers' must be an object, from question id to {'answers': [text, ...]}"
-    for value in answers.values():
-        texts = value.get("answers") if isinstance(value, dict) else None
-        if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
-            return "each entry of 'answers' must be {'answers': [text, ...]}"
-    return None
-
-
-def _tool_result(result: dict[str, JsonValue]) -> str | None:
-    if not isinstance(result.get("success"), bool):
-        return "'success' must be true or false"
-    items = result.get("contentItems")
-    if not isinstance(items, list) or not all(isinstance(item, dict) and "type" in item for item in items):
-        return "'contentItems' must be a list of objects with a 'type'"
-    return None
-
-
-def _action(result: dict[str, JsonValue]) -> str | None:
-    return (
-        None if result.get("action") in ("accept", "decline", "cancel") else "'action' must be accept, decline, cancel"
-    )
-
-
-def _tokens(result: dict[str, JsonValue]) -> str | None:
-    if not all(isinstance(result.get(key), str) for key in ("accessToken", "chatgptAccountId")):
-        return "'accessToken' and 'chatgptAccountId' must be text"
-    plan = result.get("chatgptPlanType")
-    return None if plan is None or isinstance(plan, str) else "'chatgptPlanType' must be text or null"
-
-
-def _token(result: dict[str, JsonValue]) -> str | None:
-    return None if isinstance(result.get("token"), str) else "'token' must be text"
-
-
-def _time(result: dict[str, JsonValue]) -> str | None:
-    value = result.get("currentTimeAt")
-    whole = isinstance(value, int) and not isinstance(value, bool)
-    return None if whole else "'currentTimeAt' must be a whole number, Unix time in seconds"
-
-
-def _has(key: str, is_good: Callable[[JsonValue], bool]) -> Callable[[JsonValue], bool]:
-    return lambda value: isinstance(value, dict) and is_good(value.get(key))
-
-
-def _are_words(value: JsonValue) -> bool:
-    return isinstance(value, list) and bool(value) and all(isinstance(word, str) for word in value)
-
-
-def _is_host_rule(value: JsonValue) -> bool:
-    return isinstance(value, dict) and value.get("action") in ("allow", "deny") and isinstance(value.get("host"), str)
-
-
-_OLD_DECISION = _decision(
-    frozenset({"approved", "approved_for_session", "approved_mcp_policy_amendment", "timed_out", "abort"}),
-    {
-        "approved_execpolicy_amendment": _has("proposed_execpolicy_amendment", _are_words),
-        "network_policy_amendment": _has("network_policy_amendment", _is_host_rule),
-        "denied": _has("rejection", lambda value: isinstance(value, str)),
-    },
-)
-_FORMS: Mapping[str, Callable[[dict[str, JsonValue]], str | None]] = MappingProxyType(
-    {
-        COMMAND: _decision(
-            frozenset({"accept", "acceptForSession", "decline", "cancel"}),
-            {
-                "acceptWithExecpolicyAmendment": _has("execpolicy_amendment", _are_words),
-                "applyNetworkPolicyAmendment": _has("network_policy_amendment", _is_host_rule),
-            },
-        ),
-        FILE_CHANGE: _decision(frozenset({"accept", "acceptForSession", "decline", "cancel"}), {}),
-        PERMISSIONS: _permissions,
-        USER_INPUT: _answers,
-        TOOL_CALL: _tool_result,
-        ELICITATION: _action,
-        TOKENS: _tokens,
-        ATTESTATION: _token,
-        CURRENT_TIME: _time,
-        OLD_COMMAND: _OLD_DECISION,
-        OLD_PATCH: _OLD_DECISION,
-    }
-)

@@ -19,7 +19,7 @@ from codex_runtime._sansio.envelope import NO_STAMP, Envelope, Stamp, params_of
 from codex_runtime._sansio.turn_events import Reconnected, TurnCompleted, TurnEvent, TurnStarted
 from codex_runtime._sansio.turn_fold import NOTHING, Events, TurnFold, other
 from codex_runtime._sansio.turn_items import mapping, number, seconds, text, turn_fault
-from codex_runtime._sansio.turn_record import Ended, GoesOn, Lost, Verdict
+from codex_runtime._sansio.turn_record import Ended, Finding, GoesOn, Lost
 from codex_runtime._sansio.turn_result import TokenCounts, TurnFault, TurnResult, TurnStatus
 from codex_runtime.errors import LocalProtocolError
 
@@ -132,7 +132,7 @@ class TurnReducer:
         """
         return [] if self._result is not None else [self._finish(status, error, duration)]
 
-    def recover(self, verdict: Verdict, stamp: Stamp, *, lost: TurnFault) -> list[TurnEvent]:
+    def recover(self, finding: Finding, stamp: Stamp, *, lost: TurnFault) -> list[TurnEvent]:
         """Take over what the server's record says of the turn after the connection broke. ``stamp`` is that of the record.
 
         The turn ends if the record says so, with ``lost`` as its error if it is lost, and goes on otherwise.
@@ -144,7 +144,7 @@ class TurnReducer:
         if not self._is_started:
             self._is_started, self._first = True, stamp
             events.append(TurnStarted(self._turn_id))
-        match verdict:
+        match finding:
             case GoesOn(items):
                 # What completes now was missed but for its end; what is left has a gap.
                 filled = self._fold.fill(items)

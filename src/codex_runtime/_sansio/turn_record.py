@@ -18,7 +18,7 @@ from codex_runtime._sansio.envelope import JsonValue
 from codex_runtime._sansio.turn_items import mapping, number, seconds, text, turn_fault
 from codex_runtime._sansio.turn_result import TurnFault
 
-__all__ = ["PAGE", "Ended", "GoesOn", "Lost", "Verdict", "judge"]
+__all__ = ["PAGE", "Ended", "Finding", "GoesOn", "Lost", "judge"]
 
 PAGE: JsonValue = {"limit": 3, "itemsView": "full", "sortDirection": "desc"}
 """What to ask for with ``thread/resume`` as ``initialTurnsPage``: our turn is the last, unless somebody else began another."""
@@ -49,10 +49,10 @@ class Lost(Struct, frozen=True):
     items: Items = ()
 
 
-Verdict: TypeAlias = Ended | GoesOn | Lost
+Finding: TypeAlias = Ended | GoesOn | Lost
 
 
-def judge(turn_id: str, reply: JsonValue) -> Verdict:
+def judge(turn_id: str, reply: JsonValue) -> Finding:
     """Tell what became of a turn, from the result of ``thread/resume`` or ``thread/read`` with turns."""
     thread = mapping(mapping(reply).get("thread"))
     turn = _turn(turn_id, mapping(reply), thread)

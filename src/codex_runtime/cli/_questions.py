@@ -16,6 +16,7 @@ import termios
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
+from codex_runtime._sansio.server_requests import NOBODY
 from codex_runtime.cli._view import INDENT, seconds
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ class Answerer:
         elif self._patient:
             await ticket.wait()
         else:
-            ticket.decline("nobody is there to answer")
+            ticket.decline(NOBODY)
 
     def _ask_on(self, screen: Screen, ticket: Ticket) -> None:
         question = ticket.question

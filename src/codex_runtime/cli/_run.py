@@ -105,6 +105,7 @@ class _Run:
             binary=request.binary,
             codex_home=request.codex_home or os.environ.get("CODEX_HOME") or None,
             settings=request.settings,
+            allow_full_access=bool(request.settings),  # typed out by a person: that is the second word
             server_request_deadline=PATIENCE,
             restart=RestartPolicy(when="never"),
         )

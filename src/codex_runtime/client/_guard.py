@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from codex_runtime._sansio.server_requests import NOBODY
 from codex_runtime.client._approvals import accepted
 from codex_runtime.client._plan import Plan, Start
 from codex_runtime.client._prompt import RunProfile
@@ -34,7 +35,6 @@ __all__ = ["TurnGuard", "Watch"]
 # How long hooks that run after tool uses may go on when the turn is over, in seconds, and how many uses may wait for them.
 GRACE = 5.0
 CAPACITY = 256
-NOBODY = "nobody is there to answer"
 
 
 class Watch:
@@ -86,7 +86,7 @@ class Watch:
                     await ticket.wait()
                 else:
                     ticket.holder = "nobody"
-                    ticket.decline("nobody is there to answer")
+                    ticket.decline(NOBODY)
             case handler:
                 self.runtime.answer_with(ticket, handler)
                 await ticket.wait()

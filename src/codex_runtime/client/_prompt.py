@@ -131,7 +131,8 @@ class RunProfile(Struct, frozen=True, kw_only=True):
     - ``output_schema``: a JSON schema that the final answer must follow.
     - ``hooks``: see :mod:`codex_runtime.hooks`. Those of a session or a turn come after those of before, and replace none.
     - ``base_instructions``, ``developer_instructions``, ``settings`` (dotted keys of codex's own configuration),
-      ``ephemeral`` (kept in memory only) belong to the session; a turn cannot change them.
+      ``ephemeral`` (kept in memory only) belong to the session; a turn cannot change them. Settings that give up the sandbox
+      or name a program, such as an MCP server with a command, also need ``allow_full_access=True``.
     """
 
     model: str | None = None

@@ -20,7 +20,7 @@ from codex_runtime._sansio.turn_result import TurnFault
 from codex_runtime.runtime import Ticket
 
 if TYPE_CHECKING:
-    from codex_runtime._sansio.turn_record import Verdict
+    from codex_runtime._sansio.turn_record import Finding
     from codex_runtime.errors import ConnectionLostError
     from codex_runtime.runtime import Runtime
 
@@ -71,12 +71,12 @@ class TurnState:
             ends_as, self.reducer = self.reducer.interrupted_as, TurnReducer(thread_id)
             self.reducer.interrupted_as = ends_as
 
-    def recover(self, verdict: Verdict) -> Sequence[TurnEvent]:
+    def recover(self, finding: Finding) -> Sequence[TurnEvent]:
         """Take over what the server's record says, now that there is a server again."""
         self.is_away = False
         clock = self.clock
         stamp = Stamp(self.runtime.generation, clock.wall(), clock.monotonic())
-        events = self.reducer.recover(verdict, stamp, lost=self._fault())
+        events = self.reducer.recover(finding, stamp, lost=self._fault())
         self.push(events)
         return events
 

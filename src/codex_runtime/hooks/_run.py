@@ -198,10 +198,10 @@ class Operation:
             self._tell(
                 Decision(
                     what=context.phase,
-                    verdict="blocked",
-                    by="hook",
+                    outcome="blocked",
+                    by=hook,
+                    decider="hook",
                     at=self._clock.wall(),
-                    name=hook,
                     reason=reason,
                     digest=hashlib.sha256((context.prompt or "").encode(errors="surrogatepass")).hexdigest(),
                     thread_id=context.thread_id,

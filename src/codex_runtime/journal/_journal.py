@@ -20,6 +20,7 @@ from typing import Self, TypeVar
 import msgspec
 from msgspec import Struct
 
+from codex_runtime._sansio.selection import check_words
 from codex_runtime.errors import ConfigError, StoreError
 from codex_runtime.journal._entry import Entry
 from codex_runtime.journal._reader import Page, Reader
@@ -129,6 +130,7 @@ class Journal:
         """
         if limit < 1:
             raise ConfigError("limit", "must be 1 or more")
+        check_words(methods=methods)
         with self._reading:
             return self._reader.page(Wanted(thread, turn, methods), after=after, limit=limit).entries
 
@@ -147,6 +149,7 @@ class Journal:
         """
         if limit < 1:
             raise ConfigError("limit", "must be 1 or more")
+        check_words(methods=methods)
         with self._reading:
             end = LAST + 1 if before is None else before
             return self._reader.newest(Wanted(thread, turn, methods), before=end, limit=limit)
@@ -183,6 +186,7 @@ class Journal:
         retention has taken away entries that were not yet read, one of kind ``pruned`` stands in their place. Raises
         :class:`StoreError`.
         """
+        check_words(methods=methods)
         reader, waker = Reader(self.path), _Waker()
         thread_of_reader = ThreadPoolExecutor(1, "codex-runtime journal reader")
         loop = asyncio.get_running_loop()

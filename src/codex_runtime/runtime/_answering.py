@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 from codex_runtime._sansio import answers
 from codex_runtime._sansio import server_requests as rules
+from codex_runtime._sansio.answer_forms import check
 
 if TYPE_CHECKING:
     from codex_runtime._sansio.envelope import JsonValue
@@ -163,7 +164,7 @@ class Answering:
 
     def reply(self, result: JsonValue, *, by: str | None = None, reason: str | None = None) -> None:
         """Answer with any result in the method's own form."""
-        rules.check(self.method, result)
+        check(self.method, result)
         self._answer(rules.Reply(result), reason, by)
 
     def refuse(

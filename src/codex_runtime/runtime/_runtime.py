@@ -15,6 +15,7 @@ from codex_runtime._io.fanout import DEFAULT_CAPACITY, DEFAULT_MAX_BYTES, Fanout
 from codex_runtime._sansio.envelope import Envelope, JsonValue, Kind
 from codex_runtime._sansio.projection import Connection, Projection, RuntimeState
 from codex_runtime._sansio.routes import by_thread
+from codex_runtime._sansio.selection import check_words
 from codex_runtime.errors import ConfigError
 from codex_runtime.runtime._calls import Calls
 from codex_runtime.runtime._dispatch import Dispatch, ThreadListener
@@ -218,6 +219,7 @@ class Runtime:
             raise ConfigError("capacity" if capacity < 1 else "max_bytes", "must be 1 or more")
         if overflow not in ("drop", "block"):
             raise ConfigError("overflow", f"{overflow!r} is not one of 'drop', 'block'")
+        check_words(methods=methods, kinds=kinds)
         return self._fanout.subscribe(
             name=name,
             topic=thread,
@@ -237,6 +239,7 @@ class Runtime:
 
         ``thread`` and ``methods`` narrow it. A request goes to the first reader that wants it.
         """
+        check_words(methods=methods)
         return self._desk.server_requests(thread, methods)
 
     @property

@@ -39,8 +39,6 @@ __all__ = ["Desk"]
 
 Taker: TypeAlias = "Callable[[Ticket], bool]"
 
-NOBODY = "nobody is there to answer"
-
 
 class Desk:
     """All open server requests of one runtime, and the rule for who gets to answer them."""
@@ -124,7 +122,7 @@ class Desk:
         elif len(self.waiting) > self._capacity:
             _decline(ticket, "nobody", "too many server requests are open")
         elif not self._offer(ticket, takers):
-            _decline(ticket, "nobody", NOBODY)
+            _decline(ticket, "nobody", rules.NOBODY)
 
     def send(self, link: Link[Call], rpc_id: RpcId, answer: rules.Answer) -> None:
         """Write an answer to the link that asked."""
@@ -186,7 +184,7 @@ class Desk:
                 self._queues.remove(queue)
             for ticket in queue.rest():
                 if not self._queue(ticket):
-                    _decline(ticket, "nobody", NOBODY)
+                    _decline(ticket, "nobody", rules.NOBODY)
 
     def end(self, error: Callable[[], CodexError] | None, reason: str) -> None:
         """Withdraw what is open and end the iterations, with ``error`` if there is one. The first call counts."""
@@ -307,10 +305,10 @@ class Desk:
         try:
             decision = Decision(
                 what=ticket.method,
-                verdict=ticket.outcome or "withdrawn",
+                outcome=ticket.outcome or "withdrawn",
                 scope=None if answer is None else rules.scope(answer),
-                by=ticket.holder,
-                name=by,
+                by=by,
+                decider=ticket.holder,
                 reason=ticket.reason,
                 digest=ticket.question.digest,
                 opened_at=ticket.envelope.at,

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, final
+from typing import TYPE_CHECKING, Protocol, final
 
 from msgspec import UNSET
 
 from codex_runtime._sansio import server_requests as rules
+from codex_runtime._sansio.server_requests import Outcome
 from codex_runtime.errors import AlreadySettledError
 from codex_runtime.runtime._answering import Answering
 
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from codex_runtime.runtime._calls import Call
 
 __all__ = ["Outcome", "Ticket", "TicketDesk"]
-
-Outcome: TypeAlias = Literal["accepted", "declined", "cancelled", "answered", "refused", "withdrawn"]
 
 
 _YES = ("accepted", "answered")
@@ -58,8 +57,9 @@ class Ticket(Answering):
     """One server request that waits for its answer.
 
     ``id`` is unique for ever, unlike the server's own request ids. ``question`` says what is asked, in words for people;
-    ``params`` is what the server sent. ``deadline`` is the moment, on the loop's clock, at which it is declined. Settle it
-    with one of the methods below, from anywhere on the loop; the second attempt raises :class:`AlreadySettledError`.
+    ``params`` is what the server sent. ``deadline`` is the moment, on the loop's clock, at which it is declined, cancelled or
+    refused, as ``RuntimeConfig.server_request_deadline_action`` says. Settle it with one of the methods below, from anywhere
+    on the loop; the second attempt raises :class:`AlreadySettledError`.
 
     - *yes and no*: :meth:`accept`, :meth:`decline`, :meth:`cancel`
     - *content*: :meth:`give_answers`, :meth:`give_form`, :meth:`give_result`, :meth:`give_tokens`,
@@ -163,7 +163,7 @@ class Ticket(Answering):
 
     def _answer(self, answer: rules.Answer, reason: str | None, by: str | None) -> None:
         self._desk.require_loop()
-        outcome = rules.verdict(answer)
+        outcome = rules.outcome(answer)
         if self.outcome is None and outcome in _YES:
             self._desk.end_if_late(self)  # a yes that comes too late is none, also where the loop was held up
         if self.outcome is not None:

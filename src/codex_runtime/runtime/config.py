@@ -14,6 +14,7 @@ from codex_runtime._io.bearer import check_access
 from codex_runtime._io.fanout import Gap, Overflow
 from codex_runtime._io.process import Graces
 from codex_runtime._sansio.framing import DEFAULT_LINE_LIMIT
+from codex_runtime._sansio.permissions import check_setting
 from codex_runtime._sansio.projection import StateLimits
 from codex_runtime._sansio.restart import RestartPolicy
 from codex_runtime._sansio.server_requests import DEADLINE_ACTIONS, KNOWN, DeadlineAction
@@ -156,6 +157,8 @@ class RuntimeConfig(Struct, frozen=True, kw_only=True):
         for key, value in self.env.items():
             if not key or "=" in key or "\0" in key or (value is not None and "\0" in value):
                 raise ConfigError("env", f"{key!r} is not a usable environment variable")
+        for key, value in {} if self.allow_full_access else self.settings.items():
+            check_setting(key, value)
         for name in ("codex_home", "cwd"):
             _folder(name, getattr(self, name))
 
