@@ -90,7 +90,7 @@ def tail(
         if since is not None:
             entries: Iterable[Entry] = _entries(journal, after=_before(journal, "--since", since), thread=thread)
         else:
-            entries = journal.newest(count, before=after + 1, thread=thread) if count > 0 else []
+            entries = journal.last(count, before=after + 1, thread=thread) if count > 0 else []
         for entry in entries:
             _show_entry(screen, entry)
             after = max(after, entry.cursor)
@@ -253,7 +253,7 @@ def _last(journal: Journal, count: int, thread: str | None, method: str, *, befo
     """Return the newest messages with this method."""
     found: list[Entry] = []
     while len(found) < count:
-        page = journal.newest(count, before=before, thread=thread, methods=(method,))
+        page = journal.last(count, before=before, thread=thread, methods=(method,))
         if not page:
             break
         found = [*(entry for entry in page if entry.method == method), *found]  # gaps come unasked
@@ -282,7 +282,7 @@ def _turns(journal: Journal, thread: str | None, limit: int) -> list[_Turn]:
         elif entry.envelope is not None and (key in turns or not after):
             turn = turns.setdefault(key, _Turn(entry, ""))
             turn.ended_at, turn.status = entry.at, _status(entry)
-    newest = journal.newest()
+    newest = journal.last()
     place = (newest[0].run, newest[0].generation) if newest and newest[0].kind != "closed" else None
     for turn in turns.values():
         # What has no end, and cannot get one any more, was lost.
