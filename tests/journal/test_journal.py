@@ -138,7 +138,7 @@ async def test_a_journal_that_could_not_be_written_for_a_while_says_so(tmp_path:
             await runtime.request("thread/start", {})
             await until(lambda: not runtime.metrics.sinks[0].pending)
             before = journal.position
-            connection = journal._writer._connection
+            connection = journal._writing._writer._connection
             assert connection is not None
             # A journal without room for another page.
             connection.execute("PRAGMA max_page_count = 1")
@@ -387,13 +387,13 @@ async def test_the_newest_entries_can_be_had_at_once(tmp_path: Path) -> None:
     with Journal(tmp_path / "j") as journal:
         async with written(journal) as sink:
             await sink.write([message(seq, thread="t" if seq % 10 == 0 else "other") for seq in range(2000)])
-        assert kinds(journal.newest()) == ["closed"]
-        assert kinds(journal.newest(3)) == ["1998", "1999", "closed"]
-        assert kinds(journal.newest(2, thread="t")) == ["1980", "1990"]
-        assert kinds(journal.newest(2, before=20, thread="t")) == ["0", "10"]
-        assert len(journal.newest(1000, thread="t", methods=["m"])) == 200
+        assert kinds(journal.last()) == ["closed"]
+        assert kinds(journal.last(3)) == ["1998", "1999", "closed"]
+        assert kinds(journal.last(2, thread="t")) == ["1980", "1990"]
+        assert kinds(journal.last(2, before=20, thread="t")) == ["0", "10"]
+        assert len(journal.last(1000, thread="t", methods=["m"])) == 200
         with pytest.raises(ConfigError, match="limit"):
-            journal.newest(0)
+            journal.last(0)
 
 
 async def test_a_journal_tells_how_it_stands(tmp_path: Path) -> None:

@@ -82,7 +82,7 @@ def test_from_either_end_there_are_the_same_entries(
         assert page.looked_to == max(at, len(threads))
         forward += [entry.cursor for entry in page.entries]
         backward, before = list[int](), END
-        while found := reader.newest(wanted, before=before, limit=limit):
+        while found := reader.last(wanted, before=before, limit=limit):
             backward = [*[entry.cursor for entry in found], *backward]
             before = found[0].cursor
     assert forward == [cursor for cursor in right if cursor > after]
@@ -104,7 +104,7 @@ def test_a_narrow_look_opens_only_what_has_some_of_it(tmp_path: Path) -> None:
             damage.commit()
         expected = [2 * number + 1 for number in range(7, count, 50)]
         assert [entry.seq for entry in reader.page(wanted, after=0, limit=100).entries] == expected
-        assert [entry.seq for entry in reader.newest(wanted, before=END, limit=2)] == expected[-2:]
+        assert [entry.seq for entry in reader.last(wanted, before=END, limit=2)] == expected[-2:]
         with pytest.raises(StoreError, match="cannot read the journal"):
             reader.page(Wanted(), after=0, limit=100)
 

@@ -71,10 +71,10 @@ def test_a_full_file_makes_way_for_a_new_one(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "a.1"]
 
 
-@pytest.mark.parametrize("wrong", [{"flush": "sometimes"}, {"rotate_bytes": 0}, {"keep": -1}])
+@pytest.mark.parametrize("wrong", [{"flush": "sometimes"}, {"flush": "interval"}, {"rotate_bytes": 0}, {"keep": -1}])
 def test_settings_are_checked(tmp_path: Path, wrong: dict[str, object]) -> None:
-    """Before anything is opened."""
-    with pytest.raises(ConfigError):
+    """Before anything is opened. There is no interval: nobody would be there to keep it."""
+    with pytest.raises(ConfigError, match=next(iter(wrong))):
         AuditLog(tmp_path / "a", **wrong)  # type: ignore[arg-type]
 
 

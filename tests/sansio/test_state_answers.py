@@ -166,6 +166,21 @@ def test_goals_and_rate_limits_can_be_asked_for() -> None:
     assert talk.state.rate_limits == {"limitId": "codex"}
 
 
+@pytest.mark.parametrize(
+    "line",
+    [rb'{"id":1,"result":{"rateLimits":"\q"}}', b'{"id":1,"result":7}', b'{"id":1,"result":', b'{"id":1}'],
+    ids=["broken within", "no object", "torn", "empty"],
+)
+@pytest.mark.parametrize("method", sorted(TELLING))
+def test_an_answer_that_cannot_be_read_tells_nothing(method: str, line: bytes) -> None:
+    """What is known stays, and nothing broken is kept."""
+    talk = Talk().read(("account/rateLimits/updated", {"rateLimits": {"limitId": "codex"}}))
+    before = talk.state
+    envelopes = decode_lines([line], 1, NO_STAMP)[0]
+    talk.projection.fold_with_answers(envelopes, [(method, {"threadId": THREAD}, envelopes[0])])
+    assert talk.state is before
+
+
 def test_a_refusal_tells_nothing() -> None:
     """Whatever was asked."""
     refusals = [(method, {"threadId": THREAD}, {"error": {"code": 1, "message": "no"}}) for method in sorted(TELLING)]

@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from codex_runtime.errors import StoreError
+from codex_runtime.errors import ConfigError, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,7 +40,8 @@ class LineLog:
     from adding. An append that would take the file above ``rotate_bytes`` goes to a new one, and the old one becomes
     ``path.1``, that one ``path.2``, and so on; ``keep`` of them are kept.
 
-    ``write`` and ``fsync`` are the system's own unless a test wants them to fail.
+    ``write`` and ``fsync`` are the system's own unless a test wants them to fail. Settings without a sense are a
+    :class:`~codex_runtime.errors.ConfigError`.
     """
 
     def __init__(
@@ -53,6 +54,10 @@ class LineLog:
         write: Callable[[int, memoryview], int] = os.write,
         fsync: Callable[[int], None] = os.fsync,
     ) -> None:
+        if rotate_bytes is not None and rotate_bytes < 1:
+            raise ConfigError("rotate_bytes", "must be 1 or more")
+        if keep < 0:
+            raise ConfigError("keep", "must be 0 or more")
         self.path = Path(path)
         self._flush = flush
         self._rotate_bytes = rotate_bytes
@@ -218,6 +223,11 @@ class FileLock:
             who = f" (process {owner})" if owner.isdigit() else ""
             raise StoreError(f"somebody else already writes to {what}{who}", path=str(self.path)) from error
         self._fd = fd
+
+    @property
+    def is_held(self) -> bool:
+        """True from :meth:`acquire` to :meth:`release`."""
+        return self._fd is not None
 
     def release(self) -> None:
         """Give the lock up. Idempotent."""

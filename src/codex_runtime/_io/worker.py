@@ -51,8 +51,13 @@ class Worker:
             self._thread.start()
         return done
 
-    def close(self, *, wait: bool = False) -> None:
-        """Take no more jobs, and end after those that are there. ``wait`` for that only if none of them can hang."""
+    def close(self, last: Callable[[], object] | None = None, *, wait: bool = False) -> None:
+        """Take no more jobs, and end after those that are there and ``last``, of which nobody hears what comes of it.
+
+        ``wait`` for that only if none of them can hang.
+        """
+        if last is not None and self._thread is not None:
+            self._jobs.put(partial(_quietly, last))
         self._jobs.put(None)
         if wait and self._thread is not None:
             self._thread.join()
@@ -62,6 +67,11 @@ def _work(jobs: SimpleQueue[Callable[[], None] | None]) -> None:
     while (job := jobs.get()) is not None:
         job()
         del job  # what it holds may be large, and the next one may be long in coming
+
+
+def _quietly(last: Callable[[], object]) -> None:
+    with suppress(Exception):
+        last()
 
 
 def _soon(loop: asyncio.AbstractEventLoop, tell: Callable[[], None]) -> None:

@@ -17,7 +17,7 @@ from typing import ClassVar, Final, Protocol
 
 from codex_runtime._sansio.envelope import Envelope, JsonValue, params_of
 from codex_runtime._sansio.state import NOTHING, Connection, PendingRequest, RuntimeState, StateLimits
-from codex_runtime._sansio.state_answers import ANSWERS, answer, as_line
+from codex_runtime._sansio.state_answers import ANSWERS, answer, as_line, result_of
 from codex_runtime._sansio.state_facts import AGENT_KINDS, FACTS, adopt, short
 from codex_runtime._sansio.state_messages import error_of, turn_report
 from codex_runtime._sansio.state_nodes import Book, ItemNode, ThreadNode, TurnNode
@@ -138,7 +138,7 @@ class Projection:
             upto = envelope.seq - first
             self.fold(envelopes[done:upto])
             self._run = self._no_run
-            if method == RATE_LIMITS and not envelope.refused:
+            if method == RATE_LIMITS and result_of(envelope) is not None:
                 self._rate_limits, self._frozen = _bounded(as_line(envelope), self._limits.text_bytes), None
             answer(self._tree, method, asked, envelope)
             done = upto

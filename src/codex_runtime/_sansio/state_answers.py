@@ -19,7 +19,7 @@ from codex_runtime._sansio.state_facts import describe, short
 from codex_runtime._sansio.state_nodes import ThreadNode, TurnNode
 from codex_runtime._sansio.state_tree import StateTree
 
-__all__ = ["ANSWERS", "answer", "as_line"]
+__all__ = ["ANSWERS", "answer", "as_line", "result_of"]
 
 _Answer: TypeAlias = Callable[[StateTree, Envelope, dict[str, JsonValue], dict[str, JsonValue]], None]
 
@@ -31,14 +31,19 @@ def as_line(envelope: Envelope) -> bytes:
 
 def answer(tree: StateTree, method: str, asked: JsonValue, envelope: Envelope) -> None:
     """Take in the answer to a request with these parameters, if it is one that tells something and was not refused."""
-    if (take := ANSWERS.get(method)) is None or envelope.refused:
-        return
+    if (take := ANSWERS.get(method)) is not None and (result := result_of(envelope)) is not None:
+        take(tree, envelope, asked if isinstance(asked, dict) else {}, result)
+
+
+def result_of(envelope: Envelope) -> dict[str, JsonValue] | None:
+    """Return what an answer holds, if it was not refused and can be read."""
+    if envelope.refused:
+        return None
     try:
         result = loads(bytes(envelope.result))
     except DECODE_ERRORS:
-        return
-    if isinstance(result, dict):
-        take(tree, envelope, asked if isinstance(asked, dict) else {}, result)
+        return None
+    return result if isinstance(result, dict) else None
 
 
 def _thread(tree: StateTree, envelope: Envelope, _: dict[str, JsonValue], result: dict[str, JsonValue]) -> None:

@@ -86,7 +86,7 @@ def tail(
     screen = Screen(sys.stdout)
     with _opened(file) as journal:
         after = journal.position
-        entries = journal.newest(count, before=after + 1, thread=thread) if count > 0 else []
+        entries = journal.last(count, before=after + 1, thread=thread) if count > 0 else []
         oldest = 0 if since is None else _before(journal, "--since", since)
         for entry in [entry for entry in entries if entry.cursor > oldest]:
             _show_entry(screen, entry)
@@ -250,7 +250,7 @@ def _last(journal: Journal, count: int, thread: str | None, method: str, *, befo
     """Return the newest messages with this method."""
     found: list[Entry] = []
     while len(found) < count:
-        page = journal.newest(count, before=before, thread=thread, methods=(method,))
+        page = journal.last(count, before=before, thread=thread, methods=(method,))
         if not page:
             break
         found = [*(entry for entry in page if entry.method == method), *found]  # gaps come unasked
@@ -279,7 +279,7 @@ def _turns(journal: Journal, thread: str | None, limit: int) -> list[_Turn]:
         elif entry.envelope is not None and (key in turns or not after):
             turn = turns.setdefault(key, _Turn(entry, ""))
             turn.ended_at, turn.status = entry.at, _status(entry)
-    newest = journal.newest()
+    newest = journal.last()
     place = (newest[0].run, newest[0].generation) if newest and newest[0].kind != "closed" else None
     for turn in turns.values():
         # What has no end, and cannot get one any more, was lost.

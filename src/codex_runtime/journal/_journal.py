@@ -11,21 +11,21 @@ import os
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
-import msgspec
 from msgspec import Struct
 
+from codex_runtime._io.worker import Worker
 from codex_runtime._sansio.selection import check_words
 from codex_runtime.errors import ConfigError, StoreError
 from codex_runtime.journal._entry import Entry
 from codex_runtime.journal._reader import Page, Reader
-from codex_runtime.journal._segment import Segment, Wanted, mark, segments_of
-from codex_runtime.journal._store import Retention, Writer
+from codex_runtime.journal._segment import Wanted, segments_of
+from codex_runtime.journal._store import Retention
+from codex_runtime.journal._writing import Writing
 from codex_runtime.runtime import Envelope, EventSink, Gap
 
 __all__ = ["Journal", "JournalSink", "JournalStats"]
@@ -78,10 +78,7 @@ class Journal:
         self.path = Path(path)
         self._reader = Reader(self.path)
         self._reading = threading.Lock()
-        self._writer = Writer(self.path, Retention(keep_seconds, keep_bytes))
-        self._thread: ThreadPoolExecutor | None = None
-        self._users = 0
-        self._followers: set[_Waker] = set()
+        self._writing = Writing(self.path, Retention(keep_seconds, keep_bytes))
 
     def __repr__(self) -> str:
         """Name the file."""
@@ -134,7 +131,7 @@ class Journal:
         with self._reading:
             return self._reader.page(Wanted(thread, turn, methods), after=after, limit=limit).entries
 
-    def newest(
+    def last(
         self,
         limit: int = 1,
         *,
@@ -152,14 +149,14 @@ class Journal:
         check_words(methods=methods)
         with self._reading:
             end = LAST + 1 if before is None else before
-            return self._reader.newest(Wanted(thread, turn, methods), before=end, limit=limit)
+            return self._reader.last(Wanted(thread, turn, methods), before=end, limit=limit)
 
     def stats(self) -> JournalStats:
         """Return how the journal stands. Raises :class:`StoreError` if there is none."""
         with self._reading:
             oldest, newest = self._reader.bounds()
         beside = (self.path, self.path.with_name(f"{self.path.name}-wal"))
-        done = self._writer.figures
+        done = self._writing.figures
         return JournalStats(
             size=sum(path.stat().st_size for path in beside if path.exists()),
             oldest=oldest,
@@ -188,9 +185,8 @@ class Journal:
         """
         check_words(methods=methods)
         reader, waker = Reader(self.path), _Waker()
-        thread_of_reader = ThreadPoolExecutor(1, "codex-runtime journal reader")
-        loop = asyncio.get_running_loop()
-        self._followers.add(waker)
+        worker = Worker("codex-runtime journal reader")
+        self._writing.wakers.add(waker.wake)
 
         wanted = Wanted(thread, turn, methods)
 
@@ -200,8 +196,8 @@ class Journal:
         try:
             has_more = False
             while True:
-                if has_more or await loop.run_in_executor(thread_of_reader, lambda: reader.has_news):
-                    page = await loop.run_in_executor(thread_of_reader, look)
+                if has_more or await worker.submit(lambda: reader.has_news):
+                    page = await worker.submit(look)
                     if 0 < after < page.oldest - 1:
                         yield _pruned(page.oldest - 1)
                     for entry in page.entries:
@@ -210,83 +206,15 @@ class Journal:
                 if not has_more:
                     await waker.wait(poll)
         finally:
-            self._followers.discard(waker)
-            thread_of_reader.submit(reader.close)
-            thread_of_reader.shutdown(wait=False)
+            self._writing.wakers.discard(waker.wake)
+            worker.close(reader.close)
 
     def prune(self) -> int:
         """Take away at once all that need not be kept, and return how many entries went.
 
         Raises :class:`StoreError`, also if another process writes to the journal.
         """
-        if self._thread is not None:
-            return self._thread.submit(lambda: self._writer.prune(now=time.time())).result()
-        if not self.path.is_file():
-            raise StoreError(f"there is no journal {self.path}", path=str(self.path))
-        self._writer.open()
-        try:
-            return self._writer.prune(now=time.time())
-        finally:
-            self._writer.close()
-
-    # -- for the sinks ---------------------------------------------------------------------------------------------
-
-    async def _attach(self) -> None:
-        """Be one more who writes. The file is opened for the first one."""
-        self._users += 1
-        if self._thread is None:
-            self._thread = ThreadPoolExecutor(1, "codex-runtime journal")
-        try:
-            if self._users == 1:
-                await self._run(self._writer.open)
-        except BaseException:
-            await self._detach()
-            raise
-
-    async def _detach(self) -> None:
-        self._users -= 1
-        if self._users == 0 and self._thread is not None:
-            done = False
-            try:
-                await self._run(self._writer.close)
-                done = True
-            finally:
-                thread, self._thread = self._thread, None
-                thread.shutdown(wait=done, cancel_futures=not done)
-
-    async def _append(self, batch: Sequence[Envelope | Gap], run: int) -> None:
-        now = time.time()
-        if segments := segments_of(batch, run, at=now):
-            await self._add(segments, now)
-
-    async def _mark_opened(self) -> int:
-        about = msgspec.json.encode({"pid": os.getpid()})
-
-        def add() -> int:
-            run = self._writer.position + 1
-            now = time.time()
-            return self._writer.append([mark("opened", run, at=now, line=about)], now=now)
-
-        run = await self._run(add)
-        self._wake()
-        return run
-
-    async def _mark_closed(self, run: int) -> None:
-        now = time.time()
-        await self._add([mark("closed", run, at=now)], now)
-
-    async def _add(self, segments: list[Segment], now: float) -> None:
-        await self._run(lambda: self._writer.append(segments, now=now))
-        self._wake()
-
-    async def _run(self, work: Callable[[], T]) -> T:
-        if self._thread is None:
-            raise StoreError(f"nobody has opened the journal {self.path} for writing", path=str(self.path))
-        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
-
-    def _wake(self) -> None:
-        for waker in self._followers:
-            waker.wake()
+        return self._writing.prune()
 
 
 class JournalSink(EventSink):
@@ -299,6 +227,8 @@ class JournalSink(EventSink):
 
     def __init__(self, journal: Journal) -> None:
         self.journal = journal
+        self._writing = journal._writing  # noqa: SLF001  the half of it that is for its sinks
+        self._worker: Worker | None = None
         self._run: int | None = None
 
     def __repr__(self) -> str:
@@ -312,29 +242,49 @@ class JournalSink(EventSink):
 
     async def open(self) -> None:
         """Begin a run. Raises :class:`StoreError`, also if another process writes to the journal."""
-        if self._run is not None:
+        if self._worker is not None:
             raise StoreError(f"{self!r} is already open", path=str(self.journal.path))
-        await self.journal._attach()  # noqa: SLF001  the two classes are one unit
+        worker = self._worker = Worker("codex-runtime journal")
+        begun: list[int] = []
         try:
-            self._run = await self.journal._mark_opened()  # noqa: SLF001
+            await worker.submit(lambda: begun.append(self._writing.begin()))
         except BaseException:
-            await self.journal._detach()  # noqa: SLF001
+            self._worker = None
+            # What hangs in the file system is not waited for; if it begins a run after all, that is ended.
+            worker.close(lambda: begun and self._writing.end(begun[0]))
             raise
+        self._run = begun[0]
 
     async def write(self, batch: Sequence[Envelope | Gap], /) -> None:
         """Add a batch, all of it or nothing. Raises :class:`StoreError`."""
         if self._run is None:
             raise StoreError(f"{self!r} is not open", path=str(self.journal.path))
-        await self.journal._append(batch, self._run)  # noqa: SLF001
+        now = time.time()
+        if segments := segments_of(batch, self._run, at=now):
+            await self._in_turn(lambda: self._writing.add(segments, now=now))
 
     async def aclose(self) -> None:
-        """End the run."""
+        """End the run. Raises :class:`StoreError`, and then it is over all the same."""
         run, self._run = self._run, None
-        if run is not None:
-            try:
-                await self.journal._mark_closed(run)  # noqa: SLF001
-            finally:
-                await self.journal._detach()  # noqa: SLF001
+        worker = self._worker
+        if run is None or worker is None:
+            return
+        done = False
+        try:
+            await self._in_turn(lambda: self._writing.end(run))
+            done = True
+        except StoreError:
+            done = True
+            raise
+        finally:
+            self._worker = None
+            # A thread that hangs in the file system is not waited for; it ends the run when it is back.
+            worker.close(None if done else lambda: self._writing.end(run), wait=done)
+
+    async def _in_turn(self, work: Callable[[], T]) -> T:
+        if self._worker is None:
+            raise StoreError(f"{self!r} is not open", path=str(self.journal.path))
+        return await self._worker.submit(work)
 
 
 class _Waker:

@@ -93,7 +93,7 @@ class Reader:
         looked_to = entries[-1].cursor
         return Page(entries, looked_to, is_last=looked_to >= newest, oldest=oldest)
 
-    def newest(self, wanted: Wanted, *, before: int, limit: int) -> list[Entry]:
+    def last(self, wanted: Wanted, *, before: int, limit: int) -> list[Entry]:
         """Return the last ``limit`` entries before a cursor, in order. Gaps are never left out.
 
         Raises :class:`StoreError`.

@@ -163,11 +163,12 @@ class Writer:
     def append(self, segments: Sequence[Segment], *, now: float) -> int:
         """Add segments, all or none, and return the cursor of the last entry.
 
-        If there is something decisive in them, a loss of power cannot undo it. Raises :class:`StoreError`.
+        If there is something decisive in them, a loss of power cannot undo it. Raises :class:`StoreError`, also for a
+        writer that is not open.
         """
         durable = any(segment.is_decisive for segment in segments)
         with told(self._path, "write"):
-            connection = self._connection or self._open()
+            connection = self._connected()
             begun = time.perf_counter()
             try:
                 self._set_sync(connection, full=durable)
@@ -191,9 +192,9 @@ class Writer:
         return self.position
 
     def prune(self, *, now: float) -> int:
-        """Take away all that need not be kept, and return how many entries went."""
+        """Take away all that need not be kept, and return how many entries went. Raises as :meth:`append`."""
         with told(self._path, "prune"):
-            connection = self._connection or self._open()
+            connection = self._connected()
             total = 0
             while gone := self._prune_some(connection, now):
                 total += gone
@@ -224,6 +225,11 @@ class Writer:
         _insert(connection, _SEGMENTS, rows)
         _insert(connection, _PLACES, places)
         return position, last
+
+    def _connected(self) -> sqlite3.Connection:
+        if not self._lock.is_held:  # who writes without it writes beside somebody else, and cursors repeat
+            raise StoreError(f"nobody has opened the journal {self._path} for writing", path=str(self._path))
+        return self._connection or self._open()
 
     def _open(self) -> sqlite3.Connection:
         with suppress(FileExistsError):

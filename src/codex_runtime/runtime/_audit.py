@@ -10,7 +10,7 @@ never stands there without the answer.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import msgspec
 
@@ -18,10 +18,11 @@ from codex_runtime._io.files import LineLog
 from codex_runtime.errors import ConfigError, StoreError
 
 if TYPE_CHECKING:
-    from codex_runtime._io.files import Flush
     from codex_runtime._sansio.decisions import Decision
 
 __all__ = ["AuditLog"]
+
+AuditFlush: TypeAlias = Literal["always", "never"]
 
 
 class AuditLog:
@@ -39,16 +40,12 @@ class AuditLog:
         self,
         path: str | os.PathLike[str],
         *,
-        flush: Flush = "never",
+        flush: AuditFlush = "never",
         rotate_bytes: int | None = None,
         keep: int = 5,
     ) -> None:
-        if flush not in ("always", "interval", "never"):
-            raise ConfigError("flush", f"{flush!r} is not one of 'always', 'interval', 'never'")
-        if rotate_bytes is not None and rotate_bytes < 1:
-            raise ConfigError("rotate_bytes", "must be 1 or more")
-        if keep < 0:
-            raise ConfigError("keep", "must be 0 or more")
+        if flush not in ("always", "never"):  # nobody is here to sync it from time to time
+            raise ConfigError("flush", f"{flush!r} is not one of 'always', 'never'")
         self.lost = 0
         self._told = 0
         self._log = LineLog(path, flush=flush, rotate_bytes=rotate_bytes, keep=keep)

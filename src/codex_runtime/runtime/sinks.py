@@ -76,10 +76,6 @@ class JsonlSink(EventSink):
     ) -> None:
         if flush not in ("always", "interval", "never"):
             raise ConfigError("flush", f"{flush!r} is not one of 'always', 'interval', 'never'")
-        if rotate_bytes is not None and rotate_bytes < 1:
-            raise ConfigError("rotate_bytes", "must be 1 or more")
-        if keep < 0:
-            raise ConfigError("keep", "must be 0 or more")
         self.overflow = overflow
         self._log = LineLog(path, flush=flush, rotate_bytes=rotate_bytes, keep=keep)
         self._writer: Worker | None = None
