@@ -416,7 +416,7 @@ async def test_one_bare_word_in_place_of_methods_is_refused(tmp_path: Path) -> N
     """It would select by parts of words."""
     with Journal(tmp_path / "j") as journal:
         async with written(journal):
-            for read in (journal.read, journal.newest):
+            for read in (journal.read, journal.last):
                 with pytest.raises(ConfigError, match="methods"):
                     read(methods="turn/completed")
             with pytest.raises(ConfigError, match="methods"):

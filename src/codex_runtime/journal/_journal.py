@@ -250,8 +250,8 @@ class JournalSink(EventSink):
             await worker.submit(lambda: begun.append(self._writing.begin()))
         except BaseException:
             self._worker = None
-            # What hangs in the file system is not waited for; if it begins a run after all, that is ended.
-            worker.close(lambda: begun and self._writing.end(begun[0]))
+            # What hangs in the file system is not waited for; if it has begun a run after all, that is ended.
+            worker.close(lambda: self._writing.end(begun[0]))
             raise
         self._run = begun[0]
 
