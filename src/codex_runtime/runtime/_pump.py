@@ -31,9 +31,7 @@ WRITE_DEADLINE = 30.0
 # A sink that fails this often in a row is left alone for REST seconds.
 MAX_ERRORS = 5
 REST = 30.0
-# From how many messages at a time there is a rush, and how many are then gathered for one write: as many as it takes for
-# the way to another thread and back to cost each of them little, and few enough for them to be still in the cache.
-THICK = 64
+# How many messages are gathered for one write: enough for the way to another thread and back to cost each of them little.
 ENOUGH = 1024
 # Seconds that a sink has to close when its time to drain is over.
 CLOSE_GRACE = 1.0
@@ -117,22 +115,17 @@ class Pump:
     async def _gather(
         self, first: Sequence[Envelope | Gap], reader: AsyncGenerator[Sequence[Envelope | Gap]]
     ) -> Sequence[Envelope | Gap]:
-        """Take along what waits; and while they come thick and fast, some more: to write is dear, to write much is not."""
+        """Take along what waits, and no more: what was just read is still in the processor's cache."""
         subscription = self._subscription
         self._in_hand = _count(first)
-        if len(first) < THICK and not subscription.pending:
+        if not subscription.pending:
             return first
         merged = list(first)
-        while True:
-            while subscription.pending:  # what waits comes without waiting
-                more = await anext(reader)
-                self._in_hand += _count(more)
-                merged += more
-            if not THICK <= len(merged) < ENOUGH:
-                return merged
-            await asyncio.sleep(0)
-            if not subscription.pending:
-                return merged
+        while subscription.pending and len(merged) < ENOUGH:  # what waits comes without waiting
+            more = await anext(reader)
+            self._in_hand += _count(more)
+            merged += more
+        return merged
 
     async def _offer(self, batch: Sequence[Envelope | Gap]) -> None:
         count = self._in_hand
