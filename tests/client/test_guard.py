@@ -384,14 +384,17 @@ async def test_a_turn_that_was_given_up_takes_its_open_requests_along() -> None:
     fake = FakeAppServer(script("ls"), clock=clock)
     fake.never_answer("turn/interrupt", times=None)
 
+    judging = asyncio.Event()
+
     async def hang(_: HookContext) -> None:
+        judging.set()
         await asyncio.Event().wait()
 
     guard = Hook("slow", hang, when=HookMatcher(phases=("pre_tool_use",)), timeout=50)
     async with guarded(fake, guard, clock=clock) as client, await client.start_session() as session:
         turn = session.stream("go")
         await turn.__aenter__()
-        await until(lambda: client.runtime.tickets)
+        await judging.wait()  # paths are resolved in a thread before, which no clock of ours turns
         leaving = asyncio.get_running_loop().create_task(turn.__aexit__(None, None, None))
         while not leaving.done():
             await clock.advance(1.0)
