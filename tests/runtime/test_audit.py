@@ -45,8 +45,10 @@ def test_a_decision_is_a_line(tmp_path: Path) -> None:
 
 def test_what_cannot_be_written_is_counted_and_told(tmp_path: Path) -> None:
     """At the place where it was lost."""
-    folder = tmp_path / "not yet"
+    folder = tmp_path / "in between"
+    folder.mkdir()
     log = AuditLog(folder / "audit.jsonl", flush="always")
+    folder.rmdir()
     for _ in range(2):
         with pytest.raises(StoreError):
             log(YES)
@@ -96,3 +98,9 @@ async def test_a_line_leads_to_the_request_in_the_log_of_the_messages(tmp_path: 
     assert (asked.method, asked.params["command"], decision["by"]) == (COMMAND, "ls", "alice@example.org")
     answers = [each.message for each in messages.values() if each.kind == "answer"]
     assert answers == [{"id": asked.rpc_id, "result": {"decision": "accept"}}]
+
+
+def test_a_folder_that_is_not_there_is_told_at_once(tmp_path: Path) -> None:
+    """Not when the first decision is lost."""
+    with pytest.raises(ConfigError, match=r"path: .*nowhere' is not a folder"):
+        AuditLog(tmp_path / "nowhere" / "decisions.jsonl")

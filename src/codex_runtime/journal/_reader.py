@@ -116,7 +116,10 @@ class Reader:
             try:
                 yield connection
             except (TypeError, ValueError, zlib.error) as error:
-                raise StoreError(f"cannot read the journal {self._path}: {error}", path=str(self._path)) from error
+                # What the decoders say of it is for those who know the form of the file.
+                raise StoreError(
+                    f"the journal {self._path} is damaged in the part that was read", path=str(self._path)
+                ) from error
             finally:
                 with suppress(sqlite3.Error):
                     connection.execute("COMMIT")

@@ -10,6 +10,7 @@ never stands there without the answer.
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import msgspec
@@ -28,7 +29,7 @@ AuditFlush: TypeAlias = Literal["always", "never"]
 class AuditLog:
     """Keeps decisions in a file of JSON lines: ``RuntimeConfig(on_decision=AuditLog("decisions.jsonl"))``.
 
-    The file is made at the first decision, for its owner alone, and only grows; above ``rotate_bytes`` a new one is begun,
+    The file is made at the first decision, for its owner alone, in a folder that is there; it only grows: above ``rotate_bytes`` a new one is begun,
     and ``keep`` old ones stay, as ``path.1`` (the youngest) and so on. What was written survives the death of this process;
     with ``flush="always"`` also a loss of power, for which the event loop waits for the disk at each decision.
 
@@ -46,6 +47,9 @@ class AuditLog:
     ) -> None:
         if flush not in ("always", "never"):  # nobody is here to sync it from time to time
             raise ConfigError("flush", f"{flush!r} is not one of 'always', 'never'")
+        folder = Path(path).absolute().parent
+        if not (folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)):
+            raise ConfigError("path", f"{os.fspath(folder)!r} is not a folder that can be written to")
         self.lost = 0
         self._told = 0
         self._log = LineLog(path, flush=flush, rotate_bytes=rotate_bytes, keep=keep)
