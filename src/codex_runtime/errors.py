@@ -7,7 +7,8 @@
     ├── StartError                           the app server could not be brought up
     │   ├── BinaryNotFoundError
     │   ├── HandshakeError
-    │   └── IncompatibleServerError
+    │   ├── IncompatibleServerError
+    │   └── LoginRequiredError               its model provider wants a login, and nobody is logged in
     ├── ConnectionLostError                  the app server went away
     │   ├── RuntimeDeadError                 and will not come back: the restart budget is spent
     │   └── RuntimeClosedError               we closed it
@@ -56,6 +57,7 @@ __all__ = [
     "IncompatibleServerError",
     "InvalidAnswerError",
     "LocalProtocolError",
+    "LoginRequiredError",
     "OverloadedError",
     "PermissionDeniedError",
     "ProtocolError",
@@ -116,6 +118,10 @@ class HandshakeError(StartError):
 
 class IncompatibleServerError(StartError):
     """The app server is older than this package supports, or does not say what it is."""
+
+
+class LoginRequiredError(StartError):
+    """The model provider of the app server wants a login, and nobody is logged in."""
 
 
 class ConnectionLostError(CodexError):

@@ -24,6 +24,7 @@ from codex_runtime.cli._screen import Screen
 from codex_runtime.cli._signals import Signals, end_at_once
 from codex_runtime.cli._view import TurnView, summary
 from codex_runtime.client import ApprovalPolicy, ApprovalRequested, Client, RunProfile, SandboxMode
+from codex_runtime.client._login import require_login
 from codex_runtime.client._version import server_version
 from codex_runtime.errors import CodexError, RequestFailedError, TurnError
 from codex_runtime.runtime import RestartPolicy, RuntimeConfig
@@ -133,7 +134,7 @@ class _Run:
         async with Client(config, profile=profile) as client:
             signals.on_end = lambda: end_at_once(client.runtime.pid)
             async with await self._session(client) as session:
-                await _require_login(client)
+                await require_login(client.runtime)
                 self._introduce(client, session)
                 await self._turn(session, keys, signals)
 
@@ -253,13 +254,3 @@ def _require_folder(cwd: str | None) -> None:
     """Find out before anything is started."""
     if cwd is not None and not Path(cwd).expanduser().is_dir():
         raise Failure(ExitCode.USAGE, f"--cwd: {cwd!r} is not an existing folder")
-
-
-async def _require_login(client: Client) -> None:
-    """Find out before the turn: without a login the server would try, and try again, and then say something about HTTP."""
-    account = await client.runtime.request("account/read", {})
-    if isinstance(account, dict) and account.get("requiresOpenaiAuth") and account.get("account") is None:
-        raise Failure(
-            ExitCode.NOT_STARTED,
-            "nobody is logged in: run `codex login`, or configure a model provider of your own; `codex-runtime doctor` tells more",
-        )
