@@ -12,6 +12,7 @@ from codex_runtime import (
     TurnCompleted,
     TurnFailedError,
     TurnLostError,
+    TurnResult,
     TurnStarted,
 )
 from codex_runtime.errors import (
@@ -146,11 +147,17 @@ async def test_closing_the_client_ends_the_turn() -> None:
 async def test_a_run_may_be_cancelled_at_any_wait() -> None:
     """Whatever had begun on the server is interrupted there, and the next run is a turn of its own."""
     fake = FakeAppServer()
+
+    async def two_runs(prompt: str) -> TurnResult:
+        await session.run(prompt)
+        return await session.run(prompt)
+
     async with in_a_session(fake) as session:
         for at in range(1, 50):
             started = len(fake.requests("turn/start"))
-            fake.on_turn(Script(Say("one "), Pause(0.05), Say("two")), match=f"<{at}>")
-            work = CancelledAt(session.run(f"<{at}>"), at)
+            for text in ("two", "three"):
+                fake.on_turn(Script(Say("one "), Pause(0.05), Say(text)), match=f"<{at}>")
+            work = CancelledAt(two_runs(f"<{at}>"), at)
             try:
                 result = await work
             except asyncio.CancelledError:
@@ -158,7 +165,7 @@ async def test_a_run_may_be_cancelled_at_any_wait() -> None:
                 _no_longer_cancelled()
             else:
                 assert not work.was_cancelled
-                assert result.text == "two"
+                assert result.text == "three"
                 break
             began = len(fake.requests("turn/start")) - started
             interrupted = [entry.params["turnId"] for entry in fake.requests("turn/interrupt")]
@@ -178,15 +185,19 @@ async def test_a_stream_may_be_cancelled_at_any_wait() -> None:
     fake = FakeAppServer()
 
     async def read(prompt: str) -> str:
-        async with session.stream(prompt) as turn:
-            return "".join([event.text async for event in turn if isinstance(event, TextDelta)])
+        texts: list[str] = []
+        for _ in range(2):
+            async with session.stream(prompt) as turn:
+                texts += [event.text async for event in turn if isinstance(event, TextDelta)]
+        return "".join(texts)
 
     async with in_a_session(fake) as session:
         for at in range(1, 50):
-            fake.on_turn(Script(Say("one "), Pause(0.02), Say("two")), match=f"<{at}>")
+            for text in ("two ", "three"):
+                fake.on_turn(Script(Say("one "), Pause(0.02), Say(text)), match=f"<{at}>")
             work = CancelledAt(read(f"<{at}>"), at)
             try:
-                assert await work == "one two"
+                assert await work == "one two one three"
             except asyncio.CancelledError:
                 _no_longer_cancelled()
             else:
