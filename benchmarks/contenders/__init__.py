@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,16 +91,16 @@ class Many:
     turn: Turn
 
 
-class Contender:
-    """What a contender can do. What one cannot do it leaves out; nobody asks for it."""
+class Contender(ABC):
+    """What a contender can do. All open and close; of the rest, what one cannot do it leaves out, and nobody asks for it."""
 
+    @abstractmethod
     def open(self, command: Sequence[str]) -> None:
         """Start the server and greet it."""
-        raise NotImplementedError
 
+    @abstractmethod
     def close(self) -> None:
         """End the server. May be opened again."""
-        raise NotImplementedError
 
     def turn(self, directive: str) -> Turn:
         """Run one turn and read all of it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from abc import abstractmethod
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from typing import Generic, TypeVar
 
@@ -22,21 +23,21 @@ class AsyncContender(Contender, Generic[S]):
     def __init__(self, runner: asyncio.Runner | None = None) -> None:
         self._runner = runner or asyncio.Runner()
 
+    @abstractmethod
     async def connect(self, command: Sequence[str]) -> None:
         """Start the server and greet it."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def disconnect(self) -> None:
         """End the server."""
-        raise NotImplementedError
 
     async def new_thread(self) -> str:
         """Start a thread and return its id."""
         raise NotImplementedError
 
+    @abstractmethod
     async def call(self) -> object:
         """Make one small request."""
-        raise NotImplementedError
 
     async def start(self, thread_id: str, directive: str, *, narrow: bool) -> S:
         """Start a turn. ``narrow``: other turns run as well, and the reader wants this one only."""
