@@ -378,3 +378,10 @@ def test_settings_of_the_command_line_are_no_way_round(key: str, value: str) -> 
     """They are judged like those of a request."""
     with pytest.raises(PermissionDeniedError, match="allow_full_access"):
         check_setting(key, value)
+
+
+def test_a_setting_too_deep_to_be_read_is_refused() -> None:
+    """And a number that is too long for Python is text, as to codex."""
+    with pytest.raises(ConfigError, match="nested too deeply"):
+        check_setting("model", "[" * 5000 + "]" * 5000)
+    check_setting("model", "1" * 5000)

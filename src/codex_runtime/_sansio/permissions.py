@@ -146,13 +146,15 @@ def sandbox_policy(sandbox: str, *, network: bool, writable_roots: Sequence[str]
 def check_setting(key: str, value: str) -> None:
     """Refuse a setting of the app server's command line (``key=value``, TOML) that gives up the sandbox.
 
-    Raises :class:`PermissionDeniedError`.
+    Raises :class:`PermissionDeniedError`, or :class:`ConfigError` if it is too deep to be read.
     """
     import tomllib  # for those who have settings
 
     try:
         meant: JsonValue = tomllib.loads(f"meant = {value}").get("meant")
-    except tomllib.TOMLDecodeError:
+    except RecursionError:
+        raise ConfigError("settings", f"{key!r} is nested too deeply to be judged") from None
+    except ValueError:
         meant = value  # to codex, what is no TOML is text
     if not _keep(key.split("."), meant):
         raise PermissionDeniedError(
