@@ -7,8 +7,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self, Unpack
 
 from codex_runtime import client as desk
+from codex_runtime import oneshot
 from codex_runtime.client import MINIMUM_VERSION
-from codex_runtime.client._login import require_login
 from codex_runtime.client._prompt import RunOptions
 from codex_runtime.sync._portal import Portal
 from codex_runtime.sync._session import Approvals, Session, on_the_loop, profile_on_the_loop
@@ -146,6 +146,9 @@ def quick_run(
     **options: Unpack[SyncRunOptions],
 ) -> TurnResult:
     """Start an app server, run one turn, end the server, return the result. As :func:`codex_runtime.quick_run`."""
-    with Client(config) as client:
-        client._portal.run(require_login, client._client.runtime)  # noqa: SLF001  # one unit: both doors of this file
-        return client.run(prompt, cwd=cwd, **options)
+    portal = Portal()
+    portal.start()
+    try:
+        return portal.run(oneshot.quick_run, prompt, cwd=cwd, config=config, **on_the_loop(options, portal))
+    finally:
+        portal.stop()
