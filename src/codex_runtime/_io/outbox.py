@@ -21,11 +21,17 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import asyncio
 
-__all__ = ["LOW_WATER", "Outbox"]
+__all__ = ["LOW_WATER", "Outbox", "require_owner"]
 
 LOW_WATER = 256 * 1024
 _MAX_PIECES = 512  # buffers in one sendmsg; the system's limit is 1024
 _NO_SIGNAL = getattr(socket, "MSG_NOSIGNAL", 0)
+
+
+def require_owner(pid: int) -> None:
+    """Raise :class:`RuntimeError` in any process but the one with this id: a fork may not touch what its parent started."""
+    if os.getpid() != pid:
+        raise RuntimeError("this app server belongs to the process that started it, not to a fork of that process")
 
 
 class Outbox:
@@ -51,8 +57,7 @@ class Outbox:
 
     def write(self, data: bytes) -> None:
         """Send ``data`` after everything before it; dropped once the box is finishing or closed."""
-        if os.getpid() != self._owner:
-            raise RuntimeError("this app server belongs to the process that started it, not to a fork of that process")
+        require_owner(self._owner)
         if self._finishing or not data:
             return
         if self._flush_due or self._stalled:

@@ -23,7 +23,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING
 
 from codex_runtime._io.exit_watch import ExitWatch, watch_exit
-from codex_runtime._io.outbox import Outbox
+from codex_runtime._io.outbox import Outbox, require_owner
 from codex_runtime._io.spawn import Graces, ProcessSpec, Spawned, refusal, signal_group, spawn
 from codex_runtime._io.stderr_tail import StderrTail
 from codex_runtime._io.survivors import kill_marked
@@ -170,12 +170,12 @@ class ChildProcess:
 
     def kill(self) -> None:
         """End the child and everything that it started, without waiting for it."""
-        self._require_owner()
+        require_owner(self._owner)
         self._climb(Rung.KILL)
 
     async def aclose(self) -> Exit:
         """Climb the ladder and return how the child ended. Takes the sum of the graces at most, and a little."""
-        self._require_owner()
+        require_owner(self._owner)
         self._climb(Rung.HANG_UP)
         return await asyncio.shield(self._ended)
 
@@ -345,10 +345,6 @@ class ChildProcess:
     def _cancel_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-
-    def _require_owner(self) -> None:
-        if os.getpid() != self._owner:
-            raise RuntimeError("this app server belongs to the process that started it, not to a fork of that process")
 
 
 def _contents(pipe: int) -> Iterator[bytes]:
