@@ -208,20 +208,18 @@ class Life:
         self._calls.link = self.ready_at = None
         self._dispatch.end_of_data(link)
 
-        def error() -> ConnectionLostError:
+        def error(what: str) -> ConnectionLostError:
             if self._closing is not None:
                 return RuntimeClosedError("the runtime was closed", generation=link.generation, exit=ended)
-            return ConnectionLostError(text, generation=link.generation, exit=ended)
+            return ConnectionLostError(f"{what}: {ended.describe()}", generation=link.generation, exit=ended)
 
-        text = f"the app server ended before it answered: {ended.describe()}"
-        self._calls.fail(link.peer.close(), error)
-        text = f"the app server ended: {ended.describe()}"
+        self._calls.fail(link.peer.close(), lambda: error("the app server ended before it answered"))
         self._desk.withdraw_all("the app server is gone")
         if self._projection is not None:
             self._projection.end_generation()
         if was_ready:
             # Who follows a thread lost nothing by a server that nobody could use yet.
-            self._dispatch.lost(error())
+            self._dispatch.lost(error("the app server ended"))
 
     def restarting(self, generation: int, cause: str) -> None:
         """Note that another server will come."""

@@ -115,7 +115,7 @@ class Pump:
     async def _gather(
         self, first: Sequence[Envelope | Gap], reader: AsyncGenerator[Sequence[Envelope | Gap]]
     ) -> Sequence[Envelope | Gap]:
-        """Take along what waits, and no more: what was just read is still in the processor's cache."""
+        """Take along what already waits, up to :data:`ENOUGH` messages, for one write; never wait for more."""
         subscription = self._subscription
         self._in_hand = _count(first)
         if not subscription.pending:
