@@ -25,12 +25,13 @@ async def main(path: str, prompt: str) -> None:
     """Run a turn, watch its journal, and replay it."""
     journal = Journal(path, keep_seconds=30 * 24 * 3600)
     async with Client(RuntimeConfig(sinks=(JournalSink(journal),))) as client:
-        watching = asyncio.create_task(watch(journal, journal.position))
+        begin = journal.position
+        watching = asyncio.create_task(watch(journal, begin))
         await client.run(prompt)
     await watching
 
     with journal:
-        outcome = replay(journal.read(limit=1_000_000))
+        outcome = replay(journal.read(after=begin, limit=1_000_000))
     for turn in outcome.turns:
         print(f"turn {turn.status}: {turn.text}")
 
