@@ -21,8 +21,8 @@ async def quick_run(
     """Start an app server, run one turn in ``cwd`` (default: our own folder), end the server, return the result.
 
     ``options`` are those of :class:`~codex_runtime.RunProfile`; by default the agent may only read. Raises
-    :class:`StartError` if the server cannot be brought up, :class:`LoginRequiredError` if nobody is logged in, and a :class:`TurnError`, with the partial result, if the turn
-    does not complete.
+    :class:`StartError` if the server cannot be brought up, :class:`LoginRequiredError` if nobody is logged in, and a
+    :class:`TurnError`, with the partial result, if the turn does not complete.
     """
     async with Client(config) as client:
         await require_login(client.runtime)

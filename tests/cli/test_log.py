@@ -101,9 +101,10 @@ async def test_a_time_says_where_to_begin_and_to_end(tmp_path: Path) -> None:
     assert [json.loads(line)["seq"] for line in narrowed.out.splitlines()] == [51, 52]
     assert (await piped("log", "export", path, "--until", "1999-12-31")).out == ""
     assert (await piped("log", "tail", path, "--since", "2999-12-31")).out == ""
-    wrong = await piped("log", "export", path, "--since", "yesterday")
-    assert (wrong.code, wrong.err.count("\n")) == (2, 1)
-    assert wrong.err.startswith("error: --since: 'yesterday' is no time; say 30s")
+    for text in ("yesterday", "9" * 400 + "d"):
+        wrong = await piped("log", "export", path, "--since", text)
+        assert (wrong.code, wrong.err.count("\n")) == (2, 1)
+        assert wrong.err.startswith(f"error: --since: '{text}' is no time; say 30s")
 
 
 async def test_a_list_goes_back_as_far_as_it_has_to(tmp_path: Path) -> None:

@@ -236,9 +236,9 @@ def _before(journal: Journal, option: str, when: str) -> int:
 
 def _moment(option: str, when: str) -> float:
     """Return the Unix time that somebody means by "10m" (ago) or "2026-11-28 09:00"."""
-    if when[:-1].isdecimal() and when[-1] in _UNITS:
-        return time.time() - int(when[:-1]) * _UNITS[when[-1]]
     try:
+        if when[:-1].isdecimal() and when[-1] in _UNITS:
+            return time.time() - int(when[:-1]) * _UNITS[when[-1]]
         return datetime.fromisoformat(when).timestamp()
     except (ValueError, OverflowError):
         raise Failure(
