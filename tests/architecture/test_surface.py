@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import inspect
+import pydoc
 import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -96,6 +97,15 @@ def test_every_public_name_is_documented() -> None:
         for name in module.__all__:
             missing += undocumented(f"{module.__name__}.{name}", getattr(module, name))
     assert missing == []
+
+
+def test_help_shows_every_public_name() -> None:
+    """Also what looks up the types of its fields for that: it finds them."""
+    for module in public_modules():
+        for name in module.__all__:
+            thing = getattr(module, name)
+            if inspect.isclass(thing) or inspect.isroutine(thing):
+                assert thing.__name__ in pydoc.plain(pydoc.render_doc(thing)), name
 
 
 if __name__ == "__main__":

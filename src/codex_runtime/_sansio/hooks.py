@@ -13,10 +13,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from posixpath import isabs, normpath
-from typing import Literal, Protocol, TypeAlias
+from typing import Literal, TypeAlias
 
 from msgspec import Raw, Struct, field
 
+from codex_runtime._sansio.any_hook import AnyHook
 from codex_runtime._sansio.envelope import JsonValue, loads
 from codex_runtime._sansio.shell_words import might_run
 from codex_runtime._sansio.tool_use import ToolUse
@@ -178,29 +179,6 @@ class HookMatcher(Struct, frozen=True, kw_only=True):
         for phase in self.phases:
             if phase not in PHASES:
                 raise ConfigError("when.phases", f"{phase!r} is not one of {', '.join(sorted(PHASES))}")
-
-
-class AnyHook(Protocol):
-    """What is called at its phases: a :class:`Hook`, a ``Policy``, a ``ShellHook``, or anything with these four.
-
-    ``call`` may be a plain function, which runs on a thread of its own, or a coroutine function. It has ``timeout`` seconds.
-    """
-
-    @property
-    def name(self) -> str:
-        """What it is called in reports and records; unique."""
-
-    @property
-    def when(self) -> HookMatcher:
-        """When it is called."""
-
-    @property
-    def timeout(self) -> float:
-        """How many seconds a call may take."""
-
-    @property
-    def call(self) -> Callable[[HookContext], HookOutcome | Awaitable[HookOutcome]]:
-        """What is called."""
 
 
 class Hook(Struct, frozen=True):

@@ -7,19 +7,17 @@ import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from types import NoneType
-from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, TypeVar, Unpack
+from typing import Literal, TypeAlias, TypedDict, TypeVar, Unpack
 
 from msgspec import Struct, field
 from msgspec.structs import force_setattr, replace
 
 from codex_runtime._sansio import permissions
+from codex_runtime._sansio.any_hook import AnyHook
 from codex_runtime._sansio.envelope import JsonValue
 from codex_runtime._sansio.permissions import ApprovalPolicy, SandboxMode
 from codex_runtime.errors import ConfigError
-
-if TYPE_CHECKING:
-    from codex_runtime._sansio.hooks import AnyHook
-    from codex_runtime.runtime import Ticket
+from codex_runtime.runtime import Ticket
 
 __all__ = [
     "Approvals",
@@ -34,7 +32,7 @@ __all__ = [
     "TurnOptions",
 ]
 
-Approvals: TypeAlias = "Literal['decline', 'accept', 'stream'] | Callable[[Ticket], Awaitable[None] | None]"
+Approvals: TypeAlias = Literal["decline", "accept", "stream"] | Callable[[Ticket], Awaitable[None] | None]
 OnCrash: TypeAlias = Literal["reconcile", "lose"]
 PathLike: TypeAlias = str | os.PathLike[str]
 T = TypeVar("T")

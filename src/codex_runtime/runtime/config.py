@@ -6,35 +6,31 @@ import math
 import os
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 from msgspec import Struct, field
 
-from codex_runtime._io.bearer import check_access
+from codex_runtime._io.bearer import Token, check_access
+from codex_runtime._io.clock import Clock
 from codex_runtime._io.fanout import Gap, Overflow
 from codex_runtime._io.process import Graces
+from codex_runtime._io.transport import Launcher
+from codex_runtime._sansio.decisions import Decision
 from codex_runtime._sansio.framing import DEFAULT_LINE_LIMIT
 from codex_runtime._sansio.permissions import check_setting
 from codex_runtime._sansio.projection import StateLimits
-from codex_runtime._sansio.restart import RestartPolicy
+from codex_runtime._sansio.restart import Exit, RestartPolicy
 from codex_runtime._sansio.server_requests import DEADLINE_ACTIONS, KNOWN, DeadlineAction
 from codex_runtime._sansio.watchdog import WatchdogPolicy
 from codex_runtime.errors import ConfigError, RuntimeDeadError
-
-if TYPE_CHECKING:
-    from codex_runtime._io.bearer import Token
-    from codex_runtime._io.clock import Clock
-    from codex_runtime._io.transport import Launcher
-    from codex_runtime._sansio.decisions import Decision
-    from codex_runtime._sansio.restart import Exit
-    from codex_runtime.runtime._ticket import Ticket
-    from codex_runtime.runtime.metrics import SinkMetrics, StateStoreMetrics
-    from codex_runtime.runtime.sinks import EventSink
-    from codex_runtime.runtime.state_store import StateStore
+from codex_runtime.runtime._ticket import Ticket
+from codex_runtime.runtime.metrics import SinkMetrics, StateStoreMetrics
+from codex_runtime.runtime.sinks import EventSink
+from codex_runtime.runtime.state_store import StateStore
 
 __all__ = ["DeadlineAction", "Gap", "Overflow", "Restarted", "RuntimeConfig", "ServerRequestHandler"]
 
-ServerRequestHandler: TypeAlias = "Callable[[Ticket], Awaitable[None] | None]"
+ServerRequestHandler: TypeAlias = Callable[[Ticket], Awaitable[None] | None]
 
 
 class Restarted(Struct, frozen=True):
