@@ -1,9 +1,15 @@
-"""What an import costs: time over the bare interpreter, and memory after it."""
+"""What an import costs: time over the bare interpreter, and memory after it.
+
+Byte code is there, as after any installation: it is kept in a folder of its own, so that neither a setting of this machine
+nor what ran before decides whether it is read or made anew.
+"""
 
 from __future__ import annotations
 
+import os
 import resource
 import subprocess
+import tempfile
 import time
 from typing import Any
 
@@ -33,23 +39,26 @@ def measure(rounds: int) -> list[dict[str, Any]]:
     runs = [(python, NOTHING) for python in sorted(set(pythons.values()))]
     runs += [(python, code) for code, python in pythons.items()]
     times: dict[tuple[str, str], list[float]] = {run: [] for run in runs}
-    for _ in range(rounds + 1):
-        for python, code in runs:
-            before = time.perf_counter()
-            subprocess.run([python, "-c", code], check=True)
-            times[python, code].append(time.perf_counter() - before)
-    # The first round fills the page cache and writes byte code.
-    least = {run: min(values[1:]) for run, values in times.items()}
-    return [
-        {
-            "name": code,
-            "over_bare": least[python, code] - least[python, NOTHING],
-            "bare": least[python, NOTHING],
-            "rss": _memory(python, code),
-            "bare_rss": _memory(python, NOTHING),
-        }
-        for code, python in pythons.items()
-    ]
+    with tempfile.TemporaryDirectory() as byte_code:
+        env = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+        env["PYTHONPYCACHEPREFIX"] = byte_code
+        for _ in range(rounds + 1):
+            for python, code in runs:
+                before = time.perf_counter()
+                subprocess.run([python, "-c", code], check=True, env=env)
+                times[python, code].append(time.perf_counter() - before)
+        # The first round fills the page cache and writes byte code.
+        least = {run: min(values[1:]) for run, values in times.items()}
+        return [
+            {
+                "name": code,
+                "over_bare": least[python, code] - least[python, NOTHING],
+                "bare": least[python, NOTHING],
+                "rss": _memory(python, code, env),
+                "bare_rss": _memory(python, NOTHING, env),
+            }
+            for code, python in pythons.items()
+        ]
 
 
 def show(rows: list[dict[str, Any]]) -> None:
@@ -68,6 +77,6 @@ def _mib(size: int | None) -> str:
     return "-" if size is None else figure(size / 2**20)
 
 
-def _memory(python: str, code: str) -> int | None:
-    done = subprocess.run([python, "-c", code + TELL], check=False, capture_output=True, text=True)
+def _memory(python: str, code: str, env: dict[str, str]) -> int | None:
+    done = subprocess.run([python, "-c", code + TELL], check=False, capture_output=True, text=True, env=env)
     return int(done.stdout) * PAGE if done.returncode == 0 else None
