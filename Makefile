@@ -17,7 +17,7 @@ READY_TO_BENCH := $(VENV)/.ready-to-bench-$(VERSION)
 NEWER := $(HOME)/.pyenv/versions/3.1[2-9]*/bin/python
 BESIDE_PYTHON ?= $(shell for python in python3.12 python3.13 python3.14 $(wildcard $(NEWER)); do \
 	$$python -c "import sys; sys.exit(sys.version_info < (3, 12))" 2>/dev/null && echo $$python && break; done)
-TYPED := $(wildcard src tools tests/typing benchmarks examples)
+TYPED := $(wildcard src tools tests/typing benchmarks examples verification)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check bench bench-gate bench-report clean
