@@ -1,0 +1,162 @@
+"""What every client has to do while things go wrong, and what it has to write down about it.
+
+A :class:`Job` is a value: the server's command line, the prompts, and how long each step may take. A :class:`Doer` is a
+client that can do the steps; :func:`carry_out` takes it through all of them, whatever happens on the way, and writes the
+history. Nothing here knows what goes wrong: that is the server's part.
+
+The one idea: the same steps for each client, each step with a bound, and a step that fails does not end the job: the next
+one tells whether the client can still be used.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import aclosing, suppress
+from typing import Protocol
+
+import msgspec
+
+from verification.faults.history import Called, Ended, Event, Heard, Hung, Missed, Settled, dump
+
+__all__ = ["ECHO", "Doer", "Job", "Log", "carry_out", "question_of"]
+
+ECHO = "test/echo"
+"""A request of no real server: the answer is its params."""
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to be done: a turn for each prompt, one after the other in one thread, and calls beside the first.
+
+    ``command`` is the server's command line. ``accepts``: the owner says yes to every question, else nobody says anything.
+    ``cancels_after``: the first turn is given up by its reader after so many pieces of text; ``sleeps``: the reader of the
+    first turn looks away for so many seconds after its first piece. ``bound`` holds for each step but the closing.
+    ``growth``: by how many bytes the client's process may grow while it does all this.
+    """
+
+    command: tuple[str, ...] = ()
+    prompts: tuple[str, ...] = ("first", "second")
+    calls: int = 0
+    accepts: bool = False
+    cancels_after: int | None = None
+    sleeps: float = 0.0
+    bound: float = 10.0
+    closing: float = 3.5
+    growth: int | None = None
+
+
+class Log:
+    """Writes the history down, where ``write`` says; keeps it as well."""
+
+    def __init__(self, write: Callable[[bytes], object] | None = None) -> None:
+        self.events: list[Event] = []
+        self._write = write
+
+    def __call__(self, event: Event) -> None:
+        """Add what happened now."""
+        self.events.append(event)
+        if self._write is not None:
+            self._write(dump(event) + b"\n")
+
+
+class Doer(Protocol):
+    """A client, as far as a job needs it. Each method may raise whatever the client raises."""
+
+    documented: tuple[type[BaseException], ...]
+    """The errors that its documentation tells of."""
+
+    async def open(self, job: Job, log: Log) -> None:
+        """Start the server and greet it. If ``job.accepts``, say yes to all questions, and :class:`Decided` to the log."""
+
+    async def call(self, token: str) -> str:
+        """Make the request ``test/echo`` and return the token that came back."""
+
+    def turn(self, prompt: str) -> AsyncGenerator[Heard | Missed | Ended, None]:
+        """Run a turn and yield what a reader gets; :class:`Ended` is the last. Closing it early gives the turn up."""
+
+    async def close(self) -> None:
+        """End the server."""
+
+
+def question_of(method: str, params: Mapping[str, object] | None) -> str:
+    """Name what a server asked, the same on both sides, whatever request id it has: ids begin anew in each generation."""
+    named = params or {}
+    return f"{method} {named.get('itemId') or named.get('callId') or named.get('turnId') or ''}".strip()
+
+
+async def carry_out(job: Job, doer: Doer, log: Log) -> None:
+    """Do all of it. Returns when the client is closed, or was given up."""
+    if await _step(job, doer, log, "open", lambda: doer.open(job, log)):
+        for number, prompt in enumerate(job.prompts):
+            calls = [_echo(job, doer, log, f"call {index}") for index in range(job.calls if number == 0 else 0)]
+            await asyncio.gather(
+                _step(job, doer, log, f"turn {prompt}", lambda: _read(job, doer, log, prompt, number)),  # noqa: B023
+                *calls,
+            )
+    await _step(job, doer, log, "close", doer.close, bound=job.closing)
+
+
+async def _echo(job: Job, doer: Doer, log: Log, name: str) -> None:
+    token = f"token of {name}"
+    await _step(job, doer, log, name, lambda: doer.call(token), token=token)
+
+
+async def _read(job: Job, doer: Doer, log: Log, prompt: str, number: int) -> None:
+    pieces, is_over = 0, False
+    sleeps, leaves_after = (job.sleeps, job.cancels_after) if number == 0 else (0.0, None)
+    try:
+        async with aclosing(doer.turn(prompt)) as stream:
+            async for event in stream:
+                log(msgspec.structs.replace(event, at=time.monotonic()))
+                pieces += isinstance(event, Heard)
+                is_over = is_over or isinstance(event, Ended)
+                if pieces == 1 and sleeps:
+                    await asyncio.sleep(sleeps)
+                if pieces == leaves_after:
+                    break
+    except Exception:
+        if not is_over:  # an error tells the end as well
+            log(Ended(at=time.monotonic(), turn=prompt, how="error"))
+        raise
+    if leaves_after is not None and not is_over:
+        log(Ended(at=time.monotonic(), turn=prompt, how="interrupted"))
+
+
+async def _as_coroutine(work: Awaitable[object]) -> object:
+    return await work
+
+
+async def _step(
+    job: Job,
+    doer: Doer,
+    log: Log,
+    name: str,
+    do: Callable[[], Awaitable[object]],
+    *,
+    token: str | None = None,
+    bound: float | None = None,
+) -> bool:
+    """Do one thing and write down how it ended; false if it failed."""
+    bound = job.bound if bound is None else bound
+    log(Called(at=time.monotonic(), call=name, bound=bound, token=token))
+    task = asyncio.ensure_future(_as_coroutine(do()))
+    await asyncio.wait([task], timeout=bound)
+    if not task.done():
+        log(Hung(at=time.monotonic(), call=name))
+        task.cancel()
+        with suppress(BaseException):
+            await asyncio.wait([task], timeout=1.0)
+        return False
+    error = task.exception() if not task.cancelled() else asyncio.CancelledError()
+    value = task.result() if error is None else None
+    log(
+        Settled(
+            at=time.monotonic(),
+            call=name,
+            error=None if error is None else type(error).__name__,
+            typed=error is None or isinstance(error, doer.documented),
+            value=value if isinstance(value, str) else None,
+        )
+    )
+    return error is None
