@@ -72,5 +72,5 @@ async def person(path: str, *words: str) -> None:
 
 
 if __name__ == "__main__":
-    role, path, *rest = sys.argv[1:]
+    role, path, *rest = sys.argv[1:] if sys.argv[2:] else sys.exit(__doc__)
     asyncio.run(work(path, rest[0], *map(float, rest[1:])) if role == "work" else person(path, role, *rest))

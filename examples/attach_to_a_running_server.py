@@ -33,4 +33,4 @@ async def main(address: str, token_file: str | None = None, thread_id: str | Non
 
 
 if __name__ == "__main__":
-    asyncio.run(main(*sys.argv[1:]))
+    asyncio.run(main(*sys.argv[1:])) if sys.argv[1:] else sys.exit(__doc__)

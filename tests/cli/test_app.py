@@ -78,6 +78,22 @@ def test_wrong_arguments_are_one_line(arguments: list[str], text: str, capsys: p
     assert err.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("arguments", "command"),
+    [
+        (["rum"], "codex-runtime"),
+        (["run"], "codex-runtime run"),
+        (["log", "show", "--nonsense"], "codex-runtime log show"),
+    ],
+)
+def test_wrong_arguments_name_the_help_of_their_command(
+    arguments: list[str], command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The help of the whole program would not tell what was wrong."""
+    assert run_app(arguments) == 2
+    assert capsys.readouterr().err.endswith(f"; {command} --help tells more\n")
+
+
 @pytest.mark.parametrize(("text", "prompt"), [(b"\xff", "-"), (b"", "a\udcff")])
 async def test_a_prompt_that_is_no_text_is_refused(text: bytes, prompt: str) -> None:
     """Neither bytes of standard input nor those of an argument are guessed at."""

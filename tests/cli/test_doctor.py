@@ -46,12 +46,12 @@ async def test_the_protocol_of_the_pinned_binary_is_known_in_full(home: str, cod
     assert found["login"]["text"] == "the configured model provider needs none"
 
 
-async def test_a_missing_login_is_found(codex_home: Path) -> None:
-    """And the way out is named."""
+async def test_a_missing_login_is_found(codex_home: Path, codex_binary: Path) -> None:
+    """And the way out is named, as a command that can be typed: the wheel puts no `codex` on PATH."""
     code, found = await findings("--codex-home", str(codex_home))
     assert code == 1
     assert (found["login"]["state"], found["login"]["text"]) == ("wrong", "nobody is logged in")
-    assert found["login"]["way_out"].startswith("codex login")
+    assert found["login"]["way_out"].startswith(f"{codex_binary} login, or ")
     assert {name for name, check in found.items() if check["state"] == "wrong"} == {"login"}
 
 

@@ -338,7 +338,7 @@ async def test_wrong_input_is_one_clear_line(arguments: tuple[str, ...], code: i
 @pytest.mark.parametrize(
     ("config", "options", "code", "text"),
     [
-        ("", (), 3, "nobody is logged in: run `codex login`"),
+        ("", (), 3, "nobody is logged in: `codex-runtime doctor` names the command"),
         ("model = [", (), 2, "the session cannot start: failed to load configuration"),
         ("", ("--resume", "01a2066b-df1f-7443-961e-05d1aeb87a18"), 2, "the session cannot start: no rollout found"),
         ("", ("-c", "model_provider=nobody"), 3, "Model provider `nobody` not found"),

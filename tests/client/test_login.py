@@ -18,7 +18,7 @@ async def test_one_prompt_without_a_login_is_refused_at_once(workspace: Path) ->
     """With the way out, and nothing left behind."""
     fake = FakeAppServer()
     fake.on_request("account/read", {"requiresOpenaiAuth": True, "account": None})
-    with pytest.raises(LoginRequiredError, match="codex login"):
+    with pytest.raises(LoginRequiredError, match="codex-runtime doctor"):
         await quick_run("go", cwd=workspace, config=RuntimeConfig(launcher=fake))
     assert fake.requests("turn/start") == []
     assert "alive=0" in repr(fake)

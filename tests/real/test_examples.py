@@ -90,6 +90,16 @@ def test_every_example_is_named_in_the_readme() -> None:
     assert [path.name for path in EXAMPLES.glob("*.py") if path.stem.replace("_", " ") not in readme] == []
 
 
+@pytest.mark.parametrize("name", ["approve_from_another_process.py", "attach_to_a_running_server.py"])
+async def test_an_example_that_needs_arguments_says_so(place: Place, name: str) -> None:
+    """With its own words, and no traceback."""
+    async with started(place, name) as process:
+        out, errors = await process.communicate()
+    assert (out, process.returncode) == (b"", 1)
+    assert "Traceback" not in errors.decode()
+    assert "::" in errors.decode() or "``" in errors.decode()
+
+
 async def test_ask_once(place: Place) -> None:
     """The answer, and what it cost."""
     out = await shown(place, "ask_once.py", "What is this?", replies=("An empty folder.",))

@@ -257,7 +257,7 @@ def _invoke(arguments: Sequence[str]) -> int:
         return ExitCode.PIPE_CLOSED
     except Exception as error:  # noqa: BLE001  a person at a terminal gets a sentence, whatever happened
         if isinstance(error, _ArgumentError):
-            return _say(Failure(ExitCode.USAGE, f"{_plain(error)}; codex-runtime --help tells more"))
+            return _say(Failure(ExitCode.USAGE, f"{_plain(error)}; {_command(error)} --help tells more"))
         return _say(Failure(ExitCode.FAILED, f"something unexpected happened: {type(error).__name__}: {error}"))
     return code if isinstance(code, int) else ExitCode.OK
 
@@ -266,6 +266,11 @@ def _say(failure: Failure) -> int:
     if failure.message:
         typer.echo(f"error: {failure.message}", err=True)
     return failure.code
+
+
+def _command(error: object) -> str:
+    """The command whose arguments were wrong, with all its words."""
+    return getattr(getattr(error, "ctx", None), "command_path", None) or "codex-runtime"
 
 
 def _plain(error: object) -> str:

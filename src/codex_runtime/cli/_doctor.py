@@ -11,6 +11,7 @@ import importlib.util
 import json
 import os
 import platform
+import shlex
 import shutil
 import sys
 import tempfile
@@ -124,7 +125,7 @@ class _Doctor:
                 async with runtime:
                     took = time.monotonic() - began
                     self._note(_version(runtime, took))
-                    account = await _login(runtime)
+                    account = await _login(runtime, shlex.join([str(binary), "login"]))
                     sandbox = await _sandbox(runtime)
                     self._note(await _configuration(runtime, warnings))
                     self._note(account)
@@ -232,20 +233,18 @@ def _version(runtime: Runtime, took: float) -> Finding:
     return Finding("app server", "ok", f"codex {version} started and greeted in {took * 1000:.0f} ms")
 
 
-async def _login(runtime: Runtime) -> Finding:
+async def _login(runtime: Runtime, way_in: str) -> Finding:
     try:
         told = await runtime.request("account/read", {})
     except RequestFailedError as error:
-        return Finding("login", "wrong", error.message, "codex login")
+        return Finding("login", "wrong", error.message, way_in)
     state = told if isinstance(told, dict) else {}
     account = state.get("account")
     if isinstance(account, dict):
         plan = f", plan {account['planType']}" if account.get("planType") else ""
         return Finding("login", "ok", f"logged in with {account.get('type', 'an account')}{plan}")
     if state.get("requiresOpenaiAuth"):
-        return Finding(
-            "login", "wrong", "nobody is logged in", "codex login, or configure a model provider of your own"
-        )
+        return Finding("login", "wrong", "nobody is logged in", f"{way_in}, or configure a model provider of your own")
     return Finding("login", "ok", "the configured model provider needs none")
 
 

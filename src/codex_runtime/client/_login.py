@@ -17,5 +17,5 @@ async def require_login(runtime: Runtime) -> None:
     account = await runtime.request("account/read", {})
     if isinstance(account, dict) and account.get("requiresOpenaiAuth") and account.get("account") is None:
         raise LoginRequiredError(
-            "nobody is logged in: run `codex login`, or configure a model provider of your own; `codex-runtime doctor` tells more"
+            "nobody is logged in: `codex-runtime doctor` names the command for it; or configure a model provider of your own"
         )
