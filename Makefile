@@ -2,17 +2,21 @@
 #
 #   make test                      with python3
 #   make test PYTHON=python3.12    with another Python (an environment made with a third one is made anew)
-#   make test ARGS="-k restart"    ARGS go to the command behind the verb (demo, test, bench)
+#   make test ARGS="-k restart"    ARGS go to the command behind the verb
+#   make soak SOAK=3600            an hour instead of ten minutes
 
 PYTHON ?= python3
 VENV ?= .venv
 ARGS ?=
+SOAK ?= 600
+FUZZ ?= 60
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install --constraint constraints.txt
 VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
 READY := $(VENV)/.ready-$(VERSION)
 READY_TO_BENCH := $(VENV)/.ready-to-bench-$(VERSION)
+READY_TO_FUZZ := $(VENV)/.ready-to-fuzz-$(VERSION)
 # One of the contenders needs 3.12: if PYTHON is older, a newer one gets an environment for it, or it is left out.
 NEWER := $(HOME)/.pyenv/versions/3.1[2-9]*/bin/python
 BESIDE_PYTHON ?= $(shell for python in python3.12 python3.13 python3.14 $(wildcard $(NEWER)); do \
@@ -20,7 +24,7 @@ BESIDE_PYTHON ?= $(shell for python in python3.12 python3.13 python3.14 $(wildca
 TYPED := $(wildcard src tools tests/typing benchmarks examples verification)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench bench-gate bench-report clean
+.PHONY: help demo test check bench bench-gate bench-report faults crash soak fuzz verify mutate targets proof-report clean
 
 help: ## say what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile
@@ -48,6 +52,30 @@ bench-gate: $(READY) ## count instructions and fail if there are too many; needs
 bench-report: $(READY) ## write the last results of bench into docs/performance.md
 	@$(BIN)/python -m benchmarks.report
 
+faults: $(READY_TO_BENCH) ## take us, and the official SDK, through all that may go wrong
+	@$(BIN)/python -m verification.faults --client ours --client sdk --client sdk-async --real $(ARGS)
+
+crash: $(READY) ## kill writers, 1000 times, and look at what is left of their stores
+	@$(BIN)/python -m verification.crash --rounds 1000 $(ARGS)
+
+soak: $(READY) ## run turns under faults, for SOAK seconds, and watch what grows
+	@$(BIN)/python -m verification.soak --seconds $(SOAK) $(ARGS)
+
+fuzz: $(READY_TO_FUZZ) ## fuzz what reads bytes, each target for FUZZ seconds
+	@$(BIN)/python -m verification.fuzz --seconds $(FUZZ) $(ARGS)
+
+verify: $(READY) ## check the models; needs spin and a C compiler
+	@$(BIN)/python -m verification.models $(ARGS)
+
+mutate: $(READY) ## break the core in every small way, and see the tests notice
+	@$(BIN)/python -m verification.mutation $(ARGS)
+
+targets: $(READY) ## measure how soon trouble is over
+	@$(BIN)/python -m verification.targets $(ARGS)
+
+proof-report: $(READY) ## write the last results of these into docs/reliability.md
+	@$(BIN)/python -m verification.report
+
 clean: ## remove the environment and everything that tools left behind
 	rm -rf $(VENV) build dist htmlcov .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -57,6 +85,10 @@ $(READY): pyproject.toml constraints.txt
 	@echo "preparing $(VENV) with Python $(VERSION)"
 	@test -x $(BIN)/python$(VERSION) || $(PYTHON) -m venv --clear $(VENV)
 	@$(PIP) --editable ".[codex,cli,ws,dev]"
+	@touch $@
+
+$(READY_TO_FUZZ): $(READY)
+	@$(PIP) --editable ".[fuzz]"
 	@touch $@
 
 $(READY_TO_BENCH): $(READY)
