@@ -10,16 +10,16 @@ import subprocess
 import sys
 import threading
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from codex_runtime._io.files import FileLock, LineLog, write_atomic
+from codex_runtime._io.files import FileLock, LineLog, _sync_folder, write_atomic
 from codex_runtime.errors import StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 
 @contextmanager
@@ -217,3 +217,16 @@ def test_a_replacement_that_fails_leaves_the_old_content(tmp_path: Path) -> None
         write_atomic(tmp_path / "file", b"far too much")
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
     assert (tmp_path / "file").read_bytes() == b"old"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a file system that cannot sync a folder")
+def test_a_folder_that_cannot_be_synced_costs_no_log() -> None:
+    """Some file systems cannot: the lines are as safe as there, and nothing is put aside for it."""
+    folder = Path("/proc/self")
+    fd = os.open(folder, os.O_RDONLY)
+    try:
+        with pytest.raises(OSError, match="Invalid argument"):
+            os.fsync(fd)
+    finally:
+        os.close(fd)
+    _sync_folder(folder)

@@ -246,10 +246,10 @@ async def test_a_follower_of_nothing_is_told(tmp_path: Path) -> None:
 
 @pytest.mark.timeout(120)
 def test_what_was_acknowledged_survives_being_killed(tmp_path: Path) -> None:
-    """Twenty programs are killed in the act; of each, all that was acknowledged is there, in order, without holes."""
+    """Five programs are killed in the act (and two hundred in `tests/crash`); of each, all that was acknowledged is there, in order, without holes."""
     chance = random.Random(7)
     acknowledged: dict[int, int] = {}
-    for _ in range(20):
+    for _ in range(5):
         argv = [sys.executable, "-c", WRITER, str(tmp_path / "j")]
         with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as writer:
             assert writer.stdout is not None
@@ -263,7 +263,7 @@ def test_what_was_acknowledged_survives_being_killed(tmp_path: Path) -> None:
     with Journal(tmp_path / "j") as journal:
         entries = journal.read(limit=1_000_000)
     assert [entry.cursor for entry in entries] == [*range(1, len(entries) + 1)]
-    assert len(acknowledged) == 20
+    assert len(acknowledged) == 5
     for run, last in acknowledged.items():
         mine = [entry for entry in entries if entry.run == run]
         assert mine[0].kind == "opened"

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from codex_runtime._sansio.envelope import Envelope, Stamp, decode_lines, stamp_outbound
 from codex_runtime._sansio.framing import LineFramer
+from codex_runtime._sansio.peer import Peer
 from codex_runtime.errors import StoreError
 from codex_runtime.runtime import Damage, Gap, read_jsonl
 from codex_runtime.runtime._jsonl import jsonl
@@ -110,6 +111,20 @@ def test_a_line_too_long_to_be_kept_is_told_with_its_size(tmp_path: Path) -> Non
     back = list(read_jsonl(written(tmp_path / "log", jsonl(envelopes))))
     assert [told(one) for one in back if isinstance(one, Envelope)] == [told(one) for one in envelopes]
     assert told(envelopes[0])[-1] == ("too_long", 17)
+
+
+def test_the_head_of_a_line_too_long_to_be_kept_is_not_taken_for_the_line(tmp_path: Path) -> None:
+    """A peer keeps it to see whose answer it was; read back as a line, it would be another message of another length."""
+    line = b'{"method":"turn/completed","params":{}}' + b" " * 60 + b"\n"
+    (envelope,) = Peer[None](line_limit=50).receive(line, 0, Stamp(0, 1.0, 1.0)).envelopes
+    assert envelope.raw
+    log = jsonl([envelope])
+    assert b'"base64":null' in log
+    for text in (log, log.replace(b'"base64":null', b'"base64":"e30="')):  # as it was written once
+        (back,) = read_jsonl(written(tmp_path / "log", text))
+        assert isinstance(back, Envelope)
+        assert told(back)[-1] == ("too_long", 100)
+        (tmp_path / "log").unlink()
 
 
 def test_a_gap_stands_where_it_was_told(tmp_path: Path) -> None:

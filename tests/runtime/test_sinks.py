@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import resource
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,9 +13,10 @@ import pytest
 from codex_runtime.errors import ConfigError, StoreError
 from codex_runtime.runtime import Envelope, EventSink, Gap, JsonlSink, Runtime, read_jsonl
 from codex_runtime.testing import FakeAppServer
-from tests.runtime.rig import Wire, config, running, until
+from tests.runtime.rig import Wire, config, running, task, until
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
     from pathlib import Path
 
 
@@ -131,6 +133,37 @@ async def test_one_sink_cannot_be_open_twice(tmp_path: Path) -> None:
             await sink.open()
     with pytest.raises(StoreError, match="not open"):
         await sink.write([])
+
+
+@pytest.mark.parametrize("turns", [0, 1])
+async def test_an_opening_or_a_closing_that_was_cancelled_leaves_the_file_to_the_next(
+    tmp_path: Path, turns: int
+) -> None:
+    """I9, I16: its thread is not waited for, but it lets go of the file; without, that stays open and locked for ever."""
+
+    async def cancel(work: Coroutine[Any, Any, None]) -> None:
+        async with task(work) as running:
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            running.cancel()
+
+    log = tmp_path / "log"
+    for _ in range(10):
+        await cancel(JsonlSink(log).open())
+        sink = await _opened(log)
+        await cancel(sink.aclose())
+    await (await _opened(log)).aclose()
+
+
+async def _opened(log: Path) -> JsonlSink:
+    """Open it as soon as nobody else has it."""
+    async with asyncio.timeout(5):
+        while True:
+            sink = JsonlSink(log)
+            with suppress(StoreError):
+                await sink.open()
+                return sink
+            await asyncio.sleep(0)
 
 
 @pytest.mark.parametrize("wrong", [{"flush": "often"}, {"rotate_bytes": 0}, {"keep": -1}])

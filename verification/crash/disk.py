@@ -16,7 +16,7 @@ from enum import IntFlag
 from pathlib import Path
 from typing import NamedTuple, final
 
-__all__ = ["ROOT", "Call", "Disk", "Fault", "build", "compiler", "environment", "python"]
+__all__ = ["ROOT", "Call", "Disk", "Fault", "build", "compiler", "environment", "memory", "python"]
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCE = Path(__file__).with_name("failing.c")
@@ -55,6 +55,12 @@ class Fault(NamedTuple):
 def compiler() -> str | None:
     """Return where the C compiler is, if there is one."""
     return shutil.which("gcc") or shutil.which("cc")
+
+
+def memory() -> Path | None:
+    """Return a folder in memory, where thousands of small files cost little; ``None`` if there is none."""
+    shared = Path("/dev/shm")  # noqa: S108  only folders of our own are made in it
+    return shared if os.access(shared, os.W_OK) else None
 
 
 def build(folder: Path) -> Path:

@@ -134,6 +134,14 @@ static int verdict(int kind) {
     return said;
 }
 
+/* Another file may get the number of one that is gone. */
+static void forget(ino_t file) {
+    pthread_mutex_lock(&turn);
+    for (int place = 0; place < refusals; place++)
+        if (refused[place] == file) refused[place] = 0;
+    pthread_mutex_unlock(&turn);
+}
+
 static const char *name_in(const char *path) {
     const char *slash = strrchr(path, '/');
     return slash == NULL ? path : slash + 1;
@@ -146,6 +154,7 @@ static int do_open(int dir, const char *path, int flags, mode_t mode) {
     if (verdict(OPEN)) return -1;
     int is_new = (flags & O_CREAT) && syscall(SYS_faccessat, AT_FDCWD, path, F_OK) != 0;
     int fd = (int)syscall(SYS_openat, dir, path, flags, mode);
+    if (fd >= 0 && is_new) forget(inode(fd));
     if (fd >= 0 && record >= 0) {
         if (is_new) tell(NULL, 0, "C %s %lu\n", name_in(path), (unsigned long)inode(fd));
         else if (flags & O_TRUNC) tell(NULL, 0, "T %lu 0\n", (unsigned long)inode(fd));
@@ -210,21 +219,28 @@ static ssize_t do_pread(int fd, void *data, size_t size, off_t at) {
 ssize_t pread(int fd, void *data, size_t size, off_t at) { return do_pread(fd, data, size, at); }
 ssize_t pread64(int fd, void *data, size_t size, off_t at) { return do_pread(fd, data, size, at); }
 
+/* What a file refused to write once may be gone, and the next sync says yes all the same. (After an interruption it is not;
+ * and of a folder that is synced again, names have changed again.) */
+static void note_sync(ino_t file, int is_refused) {
+    pthread_mutex_lock(&turn);
+    int was_refused = 0;
+    for (int place = 0; place < refusals; place++) was_refused |= refused[place] == file;
+    if (is_refused && fault != EINTR && !was_refused && refusals < MOST_REFUSED) refused[refusals++] = file;
+    if (!is_refused && was_refused) repeats++;
+    pthread_mutex_unlock(&turn);
+}
+
 static int do_sync(int fd, long number) {
     if (!is_ours(fd)) return (int)syscall(number, fd);
-    ino_t file = inode(fd);
-    int said = verdict(SYNC), was_refused = 0;
-    pthread_mutex_lock(&turn);
-    for (int place = 0; place < refusals; place++) was_refused |= refused[place] == file;
-    if (said && !was_refused && refusals < MOST_REFUSED) refused[refusals++] = file;
-    if (!said && was_refused) repeats++;
-    pthread_mutex_unlock(&turn);
+    struct stat about;
+    if (fstat(fd, &about) != 0) return -1;
+    int said = verdict(SYNC);
+    if (S_ISREG(about.st_mode)) note_sync(about.st_ino, said);
     if (said) {
         errno = fault;
         return -1;
     }
-    struct stat about;
-    if (record >= 0 && fstat(fd, &about) == 0) {
+    if (record >= 0) {
         if (S_ISDIR(about.st_mode)) tell(NULL, 0, "D\n");
         else tell(NULL, 0, "S %lu\n", (unsigned long)about.st_ino);
     }

@@ -8,13 +8,14 @@ from __future__ import annotations
 import json
 import time
 from abc import ABC, abstractmethod
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import ClassVar, NamedTuple
 
 from codex_runtime._io.files import Flush, LineLog
 from codex_runtime._sansio.decisions import Decision
 from codex_runtime._sansio.envelope import Envelope, Stamp, decode_lines
+from codex_runtime.errors import StoreError
 from codex_runtime.journal._reader import Reader
 from codex_runtime.journal._segment import Segment, Wanted, segments_of
 from codex_runtime.journal._store import Retention
@@ -43,6 +44,10 @@ class Store(ABC):
     syncs_once: ClassVar[bool] = True
     # Whether the store itself tells in its file what it lost.
     tells: ClassVar[bool] = False
+    # How many programs in a row are killed that work with the same files.
+    in_a_row: ClassVar[int] = 10
+    # Whether its records are small enough for thousands of folders full of them.
+    is_small: ClassVar[bool] = True
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -71,14 +76,16 @@ class Store(ABC):
 
 def message(number: int, method: str = "note", size: int = 300) -> Envelope:
     """Make a message with a number."""
-    line = json.dumps({"method": method, "params": {"threadId": "t", "turnId": "u", "pad": f"{number} " * (size // 8)}})
-    [envelope], _ = decode_lines([line.encode() + b"\n"], number, Stamp(0, 1.0, 1.0))
+    pad = (b"%d " % number) * (size // 8)
+    line = b'{"method":"%b","params":{"threadId":"t","turnId":"u","pad":"%b"}}\n' % (method.encode(), pad)
+    [envelope], _ = decode_lines([line], number, Stamp(0, 1.0, 1.0))
     return envelope
 
 
 class Lines(Store):
     """A log of JSON lines, as :class:`JsonlSink` writes it from its thread."""
 
+    size: ClassVar[int] = 300
     flush: ClassVar[Flush] = "always"
     rotate_bytes: ClassVar[int | None] = None
 
@@ -93,7 +100,7 @@ class Lines(Store):
 
     def add(self, number: int) -> None:
         """Append a line."""
-        self.log.append(jsonl([message(number)]))
+        self.log.append(jsonl([message(number, size=self.size)]))
 
     def close(self) -> None:
         """Close the log."""
@@ -115,6 +122,16 @@ class RotatedLines(Lines):
     rotate_bytes = 1000
 
 
+class LargeLines(Lines):
+    """Such a log of lines so long that a killed program leaves some half written."""
+
+    size = 4_000_000
+    flush = "never"
+    is_cut_safe = False
+    in_a_row = 2
+    is_small = False
+
+
 class SometimesSyncedLines(Lines):
     """Such a log that waits for the disk from time to time: here, after every third line."""
 
@@ -122,10 +139,11 @@ class SometimesSyncedLines(Lines):
     is_cut_safe = False
 
     def add(self, number: int) -> None:
-        """Append a line, and sometimes sync, of which a failure is nobody's whose line it is."""
+        """Append a line, and sometimes sync, as another thread would: the line is in the log, whatever comes of that."""
         super().add(number)
         if number % 3 == 2:
-            self.log.sync()
+            with suppress(StoreError):
+                self.log.sync()
 
     def is_durable(self, number: int) -> bool:
         """Only what was synced is safe."""
@@ -205,7 +223,10 @@ class State(Store):
         store.close()
         if data is None:
             return Found([])
-        value = json.loads(data)
+        try:
+            value = json.loads(data)
+        except ValueError:
+            return Found([], damaged=1)
         if value["pad"] != f"{value['number']} " * (100 + value["number"] % 700):
             return Found([value["number"]], damaged=1)
         return Found([value["number"]])
@@ -248,11 +269,32 @@ class Journaled(Store):
             entries = reader.page(Wanted(), after=0, limit=10_000_000).entries
         cursors = [entry.cursor for entry in entries]
         holes = bool(cursors) and cursors != [*range(cursors[0], cursors[0] + len(cursors))]
-        return Found([entry.seq for entry in entries if entry.kind == "notification"], damaged=holes)
+        return Found([entry.seq for entry in entries if entry.kind == "notification"], damaged=int(holes))
 
     def is_durable(self, number: int) -> bool:
         """Only what is decisive waits for the disk."""
         return number % 4 == 3
+
+
+class BatchedJournal(Journaled):
+    """The journal when there is much to write: forty messages, in several segments, are one record, there or not there."""
+
+    batch: ClassVar[int] = 40
+    is_small = False
+
+    def segments(self, number: int) -> list[Segment]:
+        """Return what is added."""
+        begin = number * self.batch
+        batch = [message(begin + place, size=20_000) for place in range(self.batch - 1)]
+        last = message(begin + self.batch - 1, "turn/completed" if self.is_durable(number) else "note")
+        return segments_of([*batch, last], self.run, at=time.time())
+
+    def read(self) -> Found:
+        """Read all batches, which are whole."""
+        found = super().read()
+        batches = sorted({number // self.batch for number in found.numbers})
+        whole = [number for batch in batches for number in range(batch * self.batch, (batch + 1) * self.batch)]
+        return Found(batches, found.damaged + (found.numbers != whole))
 
 
 class FollowedJournal(Journaled):
@@ -263,9 +305,10 @@ class FollowedJournal(Journaled):
         self.reader = Reader(self.path)
 
     def add(self, number: int) -> None:
-        """Add a batch and look."""
+        """Add a batch and look: the batch is in the journal, whatever comes of that."""
         super().add(number)
-        self.reader.page(Wanted(), after=0, limit=100)
+        with suppress(StoreError):
+            self.reader.page(Wanted(), after=0, limit=100)
 
     def close(self) -> None:
         """End the run and let go."""
@@ -280,8 +323,10 @@ STORES: dict[str, type[Store]] = {
     "jsonl rotated": RotatedLines,
     "jsonl interval": SometimesSyncedLines,
     "jsonl never": UnsyncedLines,
+    "jsonl large": LargeLines,
     "audit": Audit,
     "state": State,
     "journal": Journaled,
+    "journal batches": BatchedJournal,
     "journal followed": FollowedJournal,
 }

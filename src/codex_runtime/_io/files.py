@@ -4,13 +4,15 @@ Everything here blocks, so call it from a thread of your own; nothing here knows
 :class:`~codex_runtime.errors.StoreError`.
 
 The one idea: an append either is in the log as a whole or not at all. What was written of one that failed is cut off
-again, and a log that was left torn by a crash is continued on a new line.
+again, and a log that was left torn, by a crash or by a disk that refuses even that, is continued on a new line.
 """
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
+import stat
 import threading
 from contextlib import suppress
 from pathlib import Path
@@ -21,7 +23,7 @@ from codex_runtime.errors import ConfigError, StoreError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["SYNC_INTERVAL", "FileLock", "Flush", "LineLog", "write_atomic"]
+__all__ = ["SYNC_INTERVAL", "FileLock", "Flush", "LineLog", "open_own", "require_own", "write_atomic"]
 
 Flush: TypeAlias = Literal["always", "interval", "never"]
 
@@ -29,6 +31,7 @@ Flush: TypeAlias = Literal["always", "interval", "never"]
 SYNC_INTERVAL = 1.0
 # Logs hold prompts, answers and output of commands: they are their owner's alone.
 PRIVATE = 0o600
+_OTHERS_WRITE = 0o022
 
 
 class LineLog:
@@ -38,7 +41,7 @@ class LineLog:
     survives a loss of power: ``"always"`` at each append, ``"interval"`` whenever :meth:`sync` is called, ``"never"`` when
     the system likes. :meth:`sync` may be called from another thread than all the rest: waiting for the disk keeps nobody
     from adding. An append that would take the file above ``rotate_bytes`` goes to a new one, and the old one becomes
-    ``path.1``, that one ``path.2``, and so on; ``keep`` of them are kept.
+    ``path.1``, that one ``path.2``, and so on; ``keep`` of them are kept. A file that somebody took away is made anew.
 
     ``write`` and ``fsync`` are the system's own unless a test wants them to fail. Settings without a sense are a
     :class:`~codex_runtime.errors.ConfigError`.
@@ -68,6 +71,8 @@ class LineLog:
         self._size = 0
         self._unsynced = False
         self._is_suspect = False
+        self._is_torn = False
+        self._is_new = False  # the disk may not know its name yet
         self._changing = threading.Lock()  # held while the file is closed, or is taken hold of by a sync
 
     def open(self) -> None:
@@ -78,8 +83,13 @@ class LineLog:
             raise self._error("open", error) from error
 
     def append(self, lines: bytes) -> None:
-        """Add whole lines. Raises :class:`StoreError`, and then nothing of them is in the log."""
+        """Add whole lines. Raises :class:`StoreError`, and then nothing of them is in the log.
+
+        (Some of them may be, if the disk has failed twice: at the write, and when that was to be undone.)
+        """
         try:
+            if self._fd is not None and os.fstat(self._fd).st_nlink == 0:
+                self._close()  # somebody took the file away: what is added to it is nowhere
             if self._fd is None:
                 self._open()
             if self._is_suspect or self._is_full(len(lines)):
@@ -108,39 +118,51 @@ class LineLog:
         try:
             self.sync()
         finally:
-            self._close()
+            try:
+                self._close()
+            except OSError as error:
+                raise self._error("close", error) from error
 
     def _open(self) -> None:
-        fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, PRIVATE)
+        fd = open_own(self.path, os.O_APPEND)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self._size = os.fstat(fd).st_size
+            self._is_new = True  # for all that we know: whoever made it may have been killed before its name was safe
             if self._size and os.pread(fd, 1, self._size - 1) != b"\n":
                 self._size += os.write(fd, b"\n")
         except BaseException:
             os.close(fd)
             raise
-        self._fd = fd
+        self._fd, self._is_torn = fd, False
 
     def _add(self, lines: bytes) -> None:
         fd = self._descriptor()
-        view = memoryview(lines)
+        view = memoryview(b"\n" + lines if self._is_torn else lines)
+        size = self._size + len(view)
         try:
             while view:
                 view = view[self._write(fd, view) :]
         except OSError:
-            with suppress(OSError):
-                os.ftruncate(fd, self._size)
+            self._cut(self._size)
             raise
-        self._size += len(lines)
+        self._size, self._is_torn = size, False
         self._unsynced = True
+
+    def _cut(self, size: int) -> None:
+        """Take away what is above a size; if not even that can be done, what comes next begins on a new line."""
+        fd = self._descriptor()
+        try:
+            os.ftruncate(fd, size)
+            self._size = size
+        except OSError:
+            self._size, self._is_torn = os.fstat(fd).st_size, True
 
     def _sync_or_undo(self, added: int) -> None:
         try:
             self._sync()
         except OSError:
-            with suppress(OSError):
-                os.ftruncate(self._descriptor(), self._size - added)
+            self._cut(self._size - added)
             raise
 
     def _sync(self) -> None:
@@ -148,9 +170,12 @@ class LineLog:
             if not self._unsynced or self._fd is None:
                 return
             self._unsynced = False
+            is_new, self._is_new = self._is_new, False
             fd = os.dup(self._fd)
         try:
             self._fsync(fd)
+            if is_new:
+                _sync_folder(self.path.parent)
         except OSError:
             # The system may have thrown away what it could not write, and would call the next attempt a success.
             self._is_suspect = True
@@ -168,7 +193,10 @@ class LineLog:
         keep = max(self._keep, 1) if self._is_suspect else self._keep
         if keep == 0:
             self.path.unlink(missing_ok=True)
-        for number in range(keep, 0, -1):
+        # Only up to the first number that is free: there may be one where a rotation was broken off, and going on from
+        # there takes nothing away a second time.
+        free = next((number for number in range(1, keep) if not self._numbered(number).exists()), keep)
+        for number in range(free, 0, -1):
             older = self.path if number == 1 else self._numbered(number - 1)
             with suppress(FileNotFoundError):
                 older.replace(self._numbered(number))
@@ -208,7 +236,7 @@ class FileLock:
     def acquire(self, what: str) -> None:
         """Take the lock, or raise :class:`StoreError` at once; ``what`` is what is in use then."""
         try:
-            fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE)
+            fd = open_own(self.path, follow=False)
         except OSError as error:
             raise StoreError(f"cannot lock {what}: {error.strerror or error}", path=str(self.path)) from error
         try:
@@ -216,8 +244,10 @@ class FileLock:
             os.ftruncate(fd, 0)
             os.pwrite(fd, str(os.getpid()).encode(), 0)
         except OSError as error:
-            owner = os.pread(fd, 20, 0).decode("ascii", "replace")
-            os.close(fd)
+            owner = ""
+            with suppress(OSError):
+                owner = os.pread(fd, 20, 0).decode("ascii", "replace")
+            _close_quietly(fd)
             if not isinstance(error, BlockingIOError):
                 raise StoreError(f"cannot lock {what}: {error.strerror or error}", path=str(self.path)) from error
             who = f" (process {owner})" if owner.isdigit() else ""
@@ -229,23 +259,33 @@ class FileLock:
         """True from :meth:`acquire` to :meth:`release`."""
         return self._fd is not None
 
+    @property
+    def is_there(self) -> bool:
+        """True while it is held and others who look for it find this one: nobody took the file away."""
+        with suppress(OSError):
+            return self._fd is not None and os.path.samestat(os.fstat(self._fd), self.path.stat())
+        return False
+
     def release(self) -> None:
         """Give the lock up. Idempotent."""
         if self._fd is not None:
             fd, self._fd = self._fd, None
-            os.close(fd)
+            _close_quietly(fd)
 
 
 def write_atomic(path: str | os.PathLike[str], data: bytes, *, mode: int = PRIVATE) -> None:
     """Make ``data`` the content of a file: whoever reads it sees the old content or the new one, also after a crash.
 
-    Raises :class:`StoreError`, and then the old content is still there.
+    Raises :class:`StoreError`, and then the old content is still there; or the new one, if all that failed is to make its
+    name safe from a loss of power.
     """
     target = Path(path)
     new = target.with_name(f".{target.name}.{os.getpid()}-{threading.get_ident()}.new")
     try:
         try:
-            with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode), "wb") as file:
+            # The name can be guessed, so whatever stands there may be a link of somebody else's.
+            new.unlink(missing_ok=True)
+            with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode), "wb") as file:
                 os.fchmod(file.fileno(), mode)
                 file.write(data)
                 file.flush()
@@ -259,10 +299,57 @@ def write_atomic(path: str | os.PathLike[str], data: bytes, *, mode: int = PRIVA
         raise StoreError(f"cannot write {target}: {error.strerror or error}", path=str(target)) from error
 
 
+def open_own(path: Path, flags: int = 0, *, follow: bool = True) -> int:
+    """Open a file for reading and writing, or make it, for its owner alone. Raises :class:`OSError`.
+
+    The folder may be one in which others can write as well, such as ``/tmp``. So a link is followed only if we, or the system,
+    made it, and a file is refused that belongs to somebody else, or to which others can write.
+    """
+    flags |= os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+    try:
+        fd = os.open(path, flags | os.O_NOFOLLOW, PRIVATE)
+    except OSError as error:
+        if not follow or error.errno != errno.ELOOP:
+            raise
+        _require_own(path.lstat())
+        fd = os.open(path, flags, PRIVATE)
+    try:
+        _require_own(os.fstat(fd))
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
+def require_own(path: Path) -> None:
+    """Refuse a file as :func:`open_own` would, without opening it. Raises :class:`OSError`."""
+    _require_own(path.lstat())
+    _require_own(path.stat())
+
+
+def _require_own(found: os.stat_result) -> None:
+    if found.st_uid not in (os.geteuid(), 0):
+        raise PermissionError(errno.EPERM, "it belongs to somebody else")
+    if stat.S_ISREG(found.st_mode) and found.st_mode & _OTHERS_WRITE:
+        raise PermissionError(errno.EPERM, "others can write to it")
+
+
 def _sync_folder(folder: Path) -> None:
-    """Make the name durable too."""
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    """Make the name durable too, where that can be done: some folders may not be read, and some file systems cannot."""
+    try:
+        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except PermissionError:
+        return
     try:
         os.fsync(fd)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
     finally:
+        os.close(fd)
+
+
+def _close_quietly(fd: int) -> None:
+    """Close a file in which nothing was written that matters. It is closed, whatever the system says."""
+    with suppress(OSError):
         os.close(fd)

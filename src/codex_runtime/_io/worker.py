@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, TypeVar, final
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Worker"]
+__all__ = ["Worker", "carried"]
 
 T = TypeVar("T")
 
@@ -40,8 +40,8 @@ class Worker:
                 return
             try:
                 result = work()
-            except Exception as error:  # noqa: BLE001  # it is raised where the work was handed over
-                _soon(loop, partial(_fail, done, error))
+            except BaseException as error:  # noqa: BLE001  # it is raised where the work was handed over
+                _soon(loop, partial(_fail, done, carried(error)))
             else:
                 _soon(loop, partial(_finish, done, result))
 
@@ -70,7 +70,7 @@ def _work(jobs: SimpleQueue[Callable[[], None] | None]) -> None:
 
 
 def _quietly(last: Callable[[], object]) -> None:
-    with suppress(Exception):
+    with suppress(BaseException):
         last()
 
 
@@ -86,5 +86,11 @@ def _finish(done: asyncio.Future[T], result: T) -> None:
 
 def _fail(done: asyncio.Future[T], error: Exception) -> None:
     if not done.done():
-        # Of all errors, a future cannot carry this one.
-        done.set_exception(RuntimeError(repr(error)) if isinstance(error, StopIteration) else error)
+        done.set_exception(error)
+
+
+def carried(error: BaseException) -> Exception:
+    """Return what was raised on a thread as a future can carry it, and as ends no more than the call that it was raised in."""
+    if isinstance(error, Exception) and not isinstance(error, StopIteration):
+        return error
+    return RuntimeError(repr(error))

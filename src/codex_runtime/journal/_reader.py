@@ -19,7 +19,7 @@ from typing import NamedTuple, TypeAlias, final
 from codex_runtime.errors import StoreError
 from codex_runtime.journal._entry import Entry
 from codex_runtime.journal._segment import GAP, Wanted, entries_of
-from codex_runtime.journal._store import bounds, check, connect, number, told
+from codex_runtime.journal._store import bounds, check, connect, identity, number, told
 
 __all__ = ["Page", "Reader"]
 
@@ -47,6 +47,7 @@ class Reader:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._connection: sqlite3.Connection | None = None
+        self._file: tuple[int, int] | None = None  # which one the connection has open
         self._seen: int | None = None
 
     def close(self) -> None:
@@ -128,6 +129,7 @@ class Reader:
         if self._connection is None:
             if not self._path.is_file():
                 raise StoreError(f"there is no journal {self._path}", path=str(self._path))
+            self._file = identity(self._path)
             connection = connect(self._path)
             try:
                 connection.execute("PRAGMA query_only = ON")
@@ -136,6 +138,9 @@ class Reader:
                 connection.close()
                 raise
             self._connection = connection
+        elif identity(self._path) != self._file:  # nothing would ever come of the old one again
+            self.close()
+            raise StoreError(f"the journal {self._path} was replaced while it was read", path=str(self._path))
         return self._connection
 
 

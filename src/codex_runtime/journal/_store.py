@@ -17,11 +17,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple, final
 
-from codex_runtime._io.files import PRIVATE, FileLock
+from codex_runtime._io.files import PRIVATE, FileLock, require_own
 from codex_runtime.errors import StoreError
 from codex_runtime.journal._segment import Segment, grown, indexed
 
-__all__ = ["Figures", "Retention", "Writer", "bounds", "check", "connect", "number", "told"]
+__all__ = ["Figures", "Retention", "Writer", "bounds", "check", "connect", "identity", "number", "told"]
 
 APPLICATION = 0x434A_524E
 SCHEMA = 2
@@ -71,6 +71,8 @@ def told(path: Path, verb: str) -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         raise StoreError(f"cannot {verb} the journal {path}: {error}", path=str(path)) from error
+    except UnicodeDecodeError as error:  # SQLite wanted to say what it found, and that is no text
+        raise StoreError(f"cannot {verb} the journal {path}: it is damaged", path=str(path)) from error
     except OSError as error:
         raise StoreError(f"cannot {verb} the journal {path}: {error.strerror or error}", path=str(path)) from error
 
@@ -91,6 +93,12 @@ def check(path: Path, connection: sqlite3.Connection) -> None:
         raise StoreError(f"{path} is not a journal", path=str(path))
     if version != SCHEMA:
         raise StoreError(f"the journal {path} has version {version}; this program knows {SCHEMA}", path=str(path))
+
+
+def identity(path: Path) -> tuple[int, int]:
+    """Return what tells a file from another one of the same name. Raises :class:`OSError` if there is none."""
+    found = path.stat()
+    return found.st_dev, found.st_ino
 
 
 def number(connection: sqlite3.Connection, query: str) -> int:
@@ -137,6 +145,7 @@ class Writer:
         self._retention = retention
         self._lock = FileLock(path.with_name(f"{path.name}.lock"))
         self._connection: sqlite3.Connection | None = None
+        self._file: tuple[int, int] | None = None  # which one the connection has open
         self._is_full_sync = True
         self._unpruned = 0
         self._last: tuple[int, Segment] | None = None  # the newest segment, with its cursor, while it is known
@@ -169,13 +178,15 @@ class Writer:
         durable = any(segment.is_decisive for segment in segments)
         with told(self._path, "write"):
             connection = self._connected()
+            if identity(self._path) != self._file:  # what is added to a file without a name is nowhere
+                raise StoreError(f"the journal {self._path} was replaced while it was written", path=str(self._path))
             begun = time.perf_counter()
             try:
                 self._set_sync(connection, full=durable)
                 connection.execute("BEGIN IMMEDIATE")
                 position, last = self._add(connection, segments)
                 connection.execute("COMMIT")
-            except sqlite3.Error:
+            except (sqlite3.Error, UnicodeDecodeError):
                 # What the file and the memory of this connection hold may differ now. The next one begins with what is
                 # in the file, and moves it out of the log that the disk refused.
                 self._drop()
@@ -235,6 +246,7 @@ class Writer:
         with suppress(FileExistsError):
             # Made by us, so that it is its owner's alone from the start.
             os.close(os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE))
+        require_own(self._path)  # not opened again: to close it would end the locks of who reads it in this process
         connection = connect(self._path)
         try:
             if number(connection, "PRAGMA schema_version") == 0:
@@ -247,7 +259,7 @@ class Writer:
         except BaseException:
             connection.close()
             raise
-        self._connection, self._is_full_sync = connection, True
+        self._connection, self._is_full_sync, self._file = connection, True, identity(self._path)
         return connection
 
     def _drop(self) -> None:

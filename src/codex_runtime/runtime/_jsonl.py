@@ -6,7 +6,8 @@ r"""The form of a log in JSON lines: what a message looks like on its line, and 
      "threadId":"…","turnId":"…","itemId":null,"message":{"method":"turn/started","params":{…}}}      (on one line)
     {"gap":{"firstSeq":8,"lastSeq":9,"count":2}}
 
-``message`` is the line of the wire, byte for byte. What could not be read has ``null`` there, and before it a ``fault``
+``message`` is the line of the wire, byte for byte, but for a carriage return, which would end the line for many readers: it
+is a space. What could not be read has ``null`` there, and before it a ``fault``
 with ``reason``, ``size`` and, unless the line was too long to be kept, its bytes in ``base64``.
 
 The one idea: ``message`` comes last, behind a mark that cannot occur earlier, so it is spliced in and cut out again
@@ -95,7 +96,7 @@ _gap = msgspec.json.Decoder(_GapLine).decode
 def jsonl(batch: Sequence[Envelope | Gap]) -> bytes:
     """Return the lines of a batch."""
     if Gap not in set(map(type, batch)):
-        return b"".join(_lines(cast("Sequence[Envelope]", batch)))
+        return _one_each(b"".join(_lines(cast("Sequence[Envelope]", batch))))
     parts: list[bytes] = []
     stretch: list[Envelope] = []
     for item in batch:
@@ -106,7 +107,12 @@ def jsonl(batch: Sequence[Envelope | Gap]) -> bytes:
         else:
             stretch.append(item)
     parts += _lines(stretch)
-    return b"".join(parts)
+    return _one_each(b"".join(parts))
+
+
+def _one_each(lines: bytes) -> bytes:
+    """Leave no carriage return in the lines. JSON has it between its tokens only, and many readers of text end a line there."""
+    return lines.replace(b"\r", b" ") if b"\r" in lines else lines
 
 
 def read_jsonl(path: str | os.PathLike[str]) -> Iterator[Envelope | Gap | Damage]:
@@ -196,8 +202,10 @@ def _rest(route: Route, fault: _Fault | None = None) -> bytes:
 
 
 def _unusable(route: Route, envelope: Envelope) -> bytes:
-    kept = binascii.b2a_base64(envelope.raw, newline=False).decode() if envelope.raw else None
     fault = envelope.fault or Fault("not_json", len(envelope.raw))
+    # Of a line that was too long there is the head only, which nobody shall take for the line.
+    is_whole = envelope.raw and fault.reason != "too_long"
+    kept = binascii.b2a_base64(envelope.raw, newline=False).decode() if is_whole else None
     return b'{"seq":%d%bnull}\n' % (envelope.seq, _rest(route, _Fault(fault.reason, fault.size, kept)))
 
 
@@ -222,7 +230,7 @@ def _record(line: bytes) -> Envelope | Gap | None:
         if not rest.endswith(b"}"):
             return None
         raw = rest[:-1] if fault is None else binascii.a2b_base64(fault.base64 or "")
-        size = fault.size if fault is not None and fault.base64 is None else None
+        size = fault.size if fault is not None and (fault.reason == "too_long" or fault.base64 is None) else None
     except (*DECODE_ERRORS, ValueError):
         return None
     envelope = envelope_of(raw, fields.seq, stamp, too_long=size)

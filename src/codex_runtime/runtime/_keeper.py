@@ -1,6 +1,7 @@
 """Brings the state to its store: from time to time when it has changed, at once when a turn has ended, and at the end.
 
-Nothing is done per message: whether something changed is seen by looking whether the snapshot is the same object. The
+Nothing is done per message: whether something changed is seen by looking whether the snapshot is the same object. (And if
+nothing has, whether what was saved is still there.) The
 bytes are made and saved in a thread of their own, one save at a time; what changes meanwhile is in the next one, so a
 later state never loses against an earlier one, and five changes during one save are one more save.
 
@@ -60,7 +61,7 @@ class Keeper:
         self._later: Cancellable | None = None
         self._rests_until = 0.0
         self._is_closing = False
-        self._kept = _lasting(projection.snapshot())
+        self._kept: tuple[object, ...] = _lasting(projection.snapshot())
         self._saves = self._errors = self._bytes = 0
         self._in_a_row = 0
         self._slowest = 0.0
@@ -156,10 +157,11 @@ class Keeper:
 
     async def _save_changes(self) -> None:
         state = self._projection.snapshot()
-        if self._is_kept(state):
+        is_kept = self._is_kept(state)
+        if is_kept and not self._bytes:
             return
         begun = self._clock.monotonic()
-        saving = self._worker.submit(lambda: self._save(state))
+        saving = self._worker.submit(lambda: None if is_kept and self._store.is_there() else self._save(state))
         saving.add_done_callback(_look)
         try:
             async with time_limit(self._clock, SAVE_DEADLINE):
@@ -172,12 +174,14 @@ class Keeper:
         # A slow store is busy half of the time at most.
         self._rests_until = begun + took + min(took, self._interval)
         if (error := saving.exception()) is not None:
+            if is_kept:
+                self._kept = (None, None, None)  # it was; somebody took it away
             self._failed(repr(error))
-            return
-        self._kept = _lasting(state)
-        self._saves += 1
-        self._in_a_row = 0
-        self._bytes = saving.result()
+        elif (size := saving.result()) is not None:
+            self._kept = _lasting(state)
+            self._saves += 1
+            self._in_a_row = 0
+            self._bytes = size
 
     def _open(self) -> bytes | None:
         """Open the store. In the thread."""
@@ -231,7 +235,7 @@ class Keeper:
         return task.done()
 
 
-def _look(job: asyncio.Future[int]) -> None:
+def _look(job: asyncio.Future[int | None]) -> None:
     """Take note of a failure that nobody waits for any more."""
     if not job.cancelled():
         job.exception()

@@ -92,7 +92,9 @@ class Pump:
             in_order = not rest and self._gap is None
             try:
                 await self.sink.aclose()
-            except Exception as error:  # noqa: BLE001  # a guest's fault stays the guest's
+            except BaseException as error:  # a guest's fault stays the guest's
+                if _is_not_the_guests(error):
+                    raise
                 self._note(repr(error))
                 in_order = False
             finally:
@@ -139,7 +141,9 @@ class Pump:
         try:
             async with time_limit(self._clock, WRITE_DEADLINE):
                 await self.sink.write(batch)
-        except Exception as error:  # noqa: BLE001  # a guest's fault stays the guest's
+        except BaseException as error:  # a guest's fault stays the guest's
+            if _is_not_the_guests(error):
+                raise
             self._in_hand = 0
             self._gap = None
             self._lose(batch, count)
@@ -156,7 +160,7 @@ class Pump:
         parts = [_as_gap(item) for item in ((self._gap, *batch) if self._gap is not None else batch)]
         self._gap = Gap(parts[0].first_seq, parts[-1].last_seq, sum([part.count for part in parts])) if parts else None
 
-    def _failed(self, error: Exception, seconds: float) -> None:
+    def _failed(self, error: BaseException, seconds: float) -> None:
         self._note(f"no end within {WRITE_DEADLINE:g} s" if seconds >= WRITE_DEADLINE else repr(error))
         self._in_a_row += 1
         if self._in_a_row >= MAX_ERRORS:
@@ -230,6 +234,14 @@ class Pumps:
         finally:
             timer.cancel()
         return all(task.done() for task in self._tasks)
+
+
+def _is_not_the_guests(error: BaseException) -> bool:
+    """Tell whether we are being stopped ourselves: a cancellation that nobody asked of us is only what a guest raised."""
+    if isinstance(error, asyncio.CancelledError):
+        task = asyncio.current_task()
+        return task is None or task.cancelling() > 0
+    return isinstance(error, KeyboardInterrupt | SystemExit | GeneratorExit)
 
 
 def _finish(future: asyncio.Future[None]) -> None:

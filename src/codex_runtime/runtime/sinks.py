@@ -26,6 +26,8 @@ T = TypeVar("T")
 class EventSink(Protocol):
     """Takes every message of a runtime, in both directions and in order. Subclass it; only :meth:`write` is a must.
 
+    Credentials that we send are hidden: a sink sees ``***`` in their place (``SECURITY.md`` says which).
+
     A sink loses nothing as long as it keeps up. One that lags holds up the pipe (never the event loop) for at most
     ``RuntimeConfig.block_patience``, then loses the oldest; with ``overflow = "drop"`` it never holds up anything.
 
@@ -82,6 +84,7 @@ class JsonlSink(EventSink):
         self._syncer: Worker | None = None  # apart, so that waiting for the disk holds up no line
         self._timer: asyncio.TimerHandle | None = None
         self._late: asyncio.Future[None] | None = None
+        self._trouble: BaseException | None = None  # of a sync that nobody waited for
 
     def __repr__(self) -> str:
         """Name the file."""
@@ -91,12 +94,24 @@ class JsonlSink(EventSink):
         """Open the file."""
         if self._writer is not None:
             raise StoreError(f"{self!r} is already open", path=str(self._log.path))
+        self._trouble = None
         self._writer = Worker("codex-runtime jsonl")
         self._syncer = Worker("codex-runtime jsonl sync")
+        opened: list[LineLog] = []
+
+        def begin() -> None:
+            self._log.open()
+            opened.append(self._log)
+
+        def end() -> None:
+            for log in opened:
+                log.close()
+
         try:
-            await self._run(self._log.open)
+            await self._run(begin)
         except BaseException:
-            self._end_threads(wait=False)
+            # What hangs in the file system is not waited for; if it has opened the file after all, that is closed.
+            self._end_threads(end)
             raise
 
     async def write(self, batch: Sequence[Envelope | Gap], /) -> None:
@@ -107,7 +122,7 @@ class JsonlSink(EventSink):
             self._plan_sync()
 
     async def aclose(self) -> None:
-        """Wait for the disk and close the file."""
+        """Wait for the disk and close the file. Raises :class:`StoreError`, also if the disk refused something earlier."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -119,12 +134,14 @@ class JsonlSink(EventSink):
                 await asyncio.wait([self._late])
             await self._run(self._log.close)
             done = True
+            if self._trouble is not None:
+                raise self._trouble
         except StoreError:
             done = True
             raise
         finally:
-            # A thread that still hangs in the file system is not waited for.
-            self._end_threads(wait=done)
+            # A thread that still hangs in the file system is not waited for; it closes the file when it is back.
+            self._end_threads(None if done else self._log.close)
 
     def _plan_sync(self) -> None:
         self._timer = asyncio.get_running_loop().call_later(SYNC_INTERVAL, self._sync_later)
@@ -136,17 +153,21 @@ class JsonlSink(EventSink):
         if self._late is not None and not self._late.done():
             self._plan_sync()  # the disk is slower than that
             return
-        # A failure shows in the log itself, which goes on in a new file.
+        # After a failure the log goes on in a new file; it is told at the end, for it costs no batch.
         self._late = self._syncer.submit(self._log.sync)
-        self._late.add_done_callback(lambda late: late.cancelled() or late.exception())
+        self._late.add_done_callback(self._look)
+
+    def _look(self, late: asyncio.Future[None]) -> None:
+        if not late.cancelled() and (error := late.exception()) is not None:
+            self._trouble = error
 
     async def _run(self, work: Callable[[], T]) -> T:
         if self._writer is None:
             raise StoreError(f"{self!r} is not open", path=str(self._log.path))
         return await self._writer.submit(work)
 
-    def _end_threads(self, *, wait: bool) -> None:
-        workers, self._writer, self._syncer = (self._writer, self._syncer), None, None
-        for worker in workers:
-            if worker is not None:
-                worker.close(wait=wait)
+    def _end_threads(self, last: Callable[[], object] | None) -> None:
+        writer, syncer, self._writer, self._syncer = self._writer, self._syncer, None, None
+        if writer is not None and syncer is not None:
+            writer.close(last, wait=last is None)
+            syncer.close(wait=last is None)

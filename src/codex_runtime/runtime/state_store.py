@@ -21,6 +21,9 @@ __all__ = ["JsonStateStore", "MemoryStateStore", "StateStore", "Unreadable", "re
 
 Unreadable: TypeAlias = Literal["damaged", "newer"]
 
+# How many files are kept that could not be read, of each kind; the oldest go first.
+ASIDE = 5
+
 
 class StateStore(Protocol):
     """Keeps the state of a runtime beyond the program, as bytes. Subclass it.
@@ -46,6 +49,13 @@ class StateStore(Protocol):
         ``why``: it is ``"damaged"``, or a ``"newer"`` version of this package wrote it. Returns where it is from now on.
         """
         ...
+
+    def is_there(self) -> bool:
+        """Tell whether what was saved last is still where it was put; if not, it is saved again.
+
+        Asked from time to time while nothing changes, and at the end.
+        """
+        return True
 
     def close(self) -> None:
         """Put in order, after the last save. Called once for each :meth:`open`."""
@@ -96,7 +106,7 @@ class JsonStateStore(StateStore):
 
     Each save replaces the file in one piece and waits for the disk, so whatever happens, the file holds one whole state:
     the last one that was saved, or the one before. A file that cannot be read is renamed to ``NAME.corrupt-1``, one of a
-    newer version to ``NAME.newer-1`` (or the next free number). ``NAME.lock`` says who writes.
+    newer version to ``NAME.newer-1`` (or the next number; the last five of each kind stay). ``NAME.lock`` says who writes.
 
     Opening a runtime with it raises :class:`StoreError` when the file cannot be reached, also because another runtime
     writes to it. :func:`read_state` reads it at any time.
@@ -107,6 +117,7 @@ class JsonStateStore(StateStore):
         # opens the file itself would not be seen.
         self.path = Path(os.path.realpath(path))
         self._lock = FileLock(self.path.with_name(f"{self.path.name}.lock"))
+        self._is_open = False
 
     def __repr__(self) -> str:
         """Name the file."""
@@ -121,31 +132,46 @@ class JsonStateStore(StateStore):
             # What a program left that was killed in mid-save. Nobody else can be writing now.
             for torn in self.path.parent.glob(f".{escape(self.path.name)}.*.new"):
                 torn.unlink(missing_ok=True)
-            return _read(self.path)
+            data = _read(self.path)
         except BaseException as error:
             self._lock.release()
             if isinstance(error, OSError):
                 raise _error("clean up beside", self.path, error) from error
             raise
+        self._is_open = True
+        return data
 
     def save(self, data: bytes, /) -> None:
         """Replace the file."""
+        if self._is_open and not self._lock.is_there:  # somebody took it away: another runtime may have made its own
+            self._lock.release()
+            self._lock.acquire(os.fspath(self.path))
         write_atomic(self.path, data)
 
     def set_aside(self, why: Unreadable, /) -> str | None:
         """Rename the file."""
-        word = "corrupt" if why == "damaged" else "newer"
-        number = 1
-        while (aside := self.path.with_name(f"{self.path.name}.{word}-{number}")).exists():
-            number += 1
+        start = f"{self.path.name}.{'corrupt' if why == 'damaged' else 'newer'}-"
         try:
+            names = [
+                path.name.removeprefix(start) for path in self.path.parent.iterdir() if path.name.startswith(start)
+            ]
+            there = sorted(int(name) for name in names if name.isascii() and name.isdigit())
+            aside = self.path.with_name(f"{start}{there[-1] + 1 if there else 1}")
             self.path.rename(aside)
         except OSError as error:
             raise _error("rename", self.path, error) from error
+        for number in there[: 1 - ASIDE]:
+            with suppress(OSError):
+                self.path.with_name(f"{start}{number}").unlink()
         return os.fspath(aside)
+
+    def is_there(self) -> bool:
+        """Tell whether the file is there."""
+        return self.path.exists()
 
     def close(self) -> None:
         """Give up the lock."""
+        self._is_open = False
         self._lock.release()
 
 
