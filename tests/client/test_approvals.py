@@ -251,3 +251,16 @@ async def test_a_resumption_that_fails_leaves_nobody(reply: Any) -> None:
             await client.resume_session("T", approvals="accept")
         fake.play(asking("T", "of-somebody"))
         assert (await answered(fake))["result"] == {"decision": "decline"}
+
+
+async def test_a_turn_that_was_lost_before_it_had_an_id_answers_for_no_later_turn() -> None:
+    """I6: nobody knows which turn it was, but the one that runs now is another, and nobody said yes for that."""
+    fake = FakeAppServer("first")
+    async with in_a_session(fake) as session:
+        await session.run("go")
+        fake.die_at("turn/start", "before")
+        with pytest.raises(TurnLostError):
+            await session.run("go", approvals="accept")
+        fake.on_turn(Script(Command("rm -rf /", approval=True), Say("done")))
+        await session.run("go", approvals="decline")
+        assert [answer.decision for answer in fake.answers] == ["decline"]

@@ -155,7 +155,8 @@ def test_a_thread_starts_with_leave_to_read_only() -> None:
 
 def test_writable_roots_may_be_paths(tmp_path: Path) -> None:
     """And a list, as the hooks may."""
-    profile = RunProfile(sandbox="workspace-write").changed(writable_roots=[tmp_path, "/b"], hooks=[])
+    word = RunProfile(sandbox="workspace-write", allow_full_access=True)
+    profile = word.changed(writable_roots=[tmp_path, "/b"], hooks=[])
     assert (profile.writable_roots, profile.hooks) == ((str(tmp_path), "/b"), ())
 
 
@@ -256,3 +257,24 @@ def test_the_folder_is_absolute_and_exists(workspace: Path, tmp_path: Path, monk
             folder(wrong)
     with pytest.raises(ConfigError, match="is not an existing folder"):
         folder("a\0b")
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, "~nobody-of-this-name/x"], ids=["too long", "nobody's home"])
+def test_a_name_that_cannot_even_be_looked_for_is_a_wrong_setting(name: str, workspace: Path) -> None:
+    """The system's own error would say less, and nobody is told to expect it."""
+    with pytest.raises(ConfigError, match="is not an existing folder"):
+        folder(name)
+    for part in (File(name), LocalImage(name), Skill("a", name)):
+        with pytest.raises(ConfigError, match="does not exist"):
+            inputs(["look", part], str(workspace))
+
+
+def test_a_folder_of_our_own_that_is_gone_is_a_wrong_setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program may outlive the folder that it was started in; nothing can work there."""
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    with pytest.raises(ConfigError, match=r"'\.' is not an existing folder"):
+        folder(None)
+    assert folder(tmp_path) == str(tmp_path)

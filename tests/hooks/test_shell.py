@@ -13,6 +13,7 @@ from codex_runtime._io.clock import LoopClock
 from codex_runtime.hooks import Allow, Ask, Deny, HookContext, Patch, ShellHook, ToolUse
 from codex_runtime.hooks._run import Operation
 from tests.support.children import gone
+from tests.support.leaks import Footprint
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -139,3 +140,20 @@ async def test_a_cancelled_call_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(asyncio.CancelledError):
         await call
     await gone(int(pid_file.read_text()))
+
+
+async def test_a_call_that_is_cancelled_again_while_it_ends_leaves_nothing(tmp_path: Path) -> None:
+    """I9, I16: the second time there is nobody to wait for the end of the program; its status is taken all the same."""
+    for turns in range(1, 4):
+        before = Footprint.now()
+        call = asyncio.get_running_loop().create_task(outcome("cat; sleep 600"))
+        await asyncio.sleep(0)
+        for _ in range(2):
+            call.cancel()
+            for _ in range(turns):
+                await asyncio.sleep(0)
+        with pytest.raises(asyncio.CancelledError):
+            await call
+        async with asyncio.timeout(5):
+            while Footprint.now() - before:
+                await asyncio.sleep(0)

@@ -69,6 +69,13 @@ def test_a_named_file_that_is_not_there_is_an_error(tmp_path: Path, explicit: bo
         find_binary(path if explicit else None, env={} if explicit else {"CODEX_BINARY": path})
 
 
+@pytest.mark.parametrize("name", ["/" + "x" * 5000, "~nobody-of-this-name/codex"], ids=["too long", "nobody's home"])
+def test_a_name_that_cannot_even_be_looked_for_is_an_error(name: str) -> None:
+    """It is our error, like that of any other file that is not there."""
+    with pytest.raises(BinaryNotFoundError, match="no such file"):
+        find_binary(name)
+
+
 def test_a_named_file_that_cannot_be_run_is_an_error(tmp_path: Path) -> None:
     """With the reason."""
     with pytest.raises(BinaryNotFoundError, match="not executable"):

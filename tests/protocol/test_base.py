@@ -147,3 +147,14 @@ def test_a_type_from_elsewhere_is_refused() -> None:
     """The decoders are for protocol types only."""
     with pytest.raises(NotImplementedError, match="not part of the protocol"):
         convert({}, complex)
+
+
+def test_tables_and_settings_are_not_shown_either() -> None:
+    """There may be keys among them, under names of others' choosing."""
+    from codex_runtime.protocol._generated import command, config
+
+    told = repr(command.CommandExecParams(command=["ls"], env={"K": "canary"}))
+    assert "canary" not in told
+    assert "'ls'" in told
+    written = config.ConfigValueWriteParams(key_path="a.token", value="canary", merge_strategy="replace")
+    assert "canary" not in repr(written)

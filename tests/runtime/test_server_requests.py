@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from codex_runtime._sansio import server_requests as rules
+from codex_runtime._sansio.discreet import HIDDEN
 from codex_runtime._sansio.restart import Exit
 from codex_runtime._sansio.wording import question_of
 from codex_runtime.errors import (
@@ -112,6 +113,30 @@ async def test_a_yes_after_the_deadline_is_a_no() -> None:
         await fake.until(lambda: bool(fake.answers))
         assert told(fake) == [declined(rules.COMMAND)]
         assert ticket.holder == "deadline"
+
+
+async def test_another_loop_cannot_settle_a_ticket_either() -> None:
+    """The words say what to do instead; on the loop of the runtime itself it goes on as ever."""
+    fake, failed = FakeAppServer(), list[BaseException]()
+
+    async def elsewhere(ticket: Ticket) -> None:
+        try:
+            ticket.decline()
+        except LocalProtocolError as error:
+            failed.append(error)
+
+    async with running(fake, on_server_request=lambda _: None) as runtime:
+        ticket = await ask(fake, runtime)
+        await asyncio.to_thread(lambda: asyncio.run(elsewhere(ticket)))
+        assert len(failed) == 1
+        assert str(failed[0]) == (
+            "a server request is settled on the event loop of its runtime; from a thread, hand it over: "
+            "loop.call_soon_threadsafe(ticket.accept)"
+        )
+        assert not ticket.is_settled
+        ticket.decline()
+        await fake.until(lambda: bool(fake.answers))
+        assert told(fake) == [declined(rules.COMMAND)]
 
 
 async def test_a_thread_cannot_settle_a_ticket() -> None:
@@ -348,19 +373,34 @@ async def test_a_plain_function_may_keep_the_ticket() -> None:
 
 
 async def test_a_plain_function_may_return_any_awaitable() -> None:
-    """It is waited for, like a coroutine."""
-    fake = FakeAppServer()
+    """It is waited for, like a coroutine; if the ticket is still open by then, the answer is no."""
+    fake, work = FakeAppServer(), list[asyncio.Future[None]]()
 
-    def handler(ticket: Ticket) -> asyncio.Future[None]:
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        future.add_done_callback(lambda _: ticket.is_settled or ticket.accept())
-        asyncio.get_running_loop().call_soon(future.set_result, None)
-        return future
+    def handler(_: Ticket) -> asyncio.Future[None]:
+        work.append(asyncio.get_running_loop().create_future())
+        return work[-1]
 
-    async with running(fake, on_server_request=handler):
-        fake.play(Ask(rules.COMMAND, THREAD))
-        await fake.until(lambda: bool(fake.answers))
-        assert fake.answers[0].decision == "accept"
+    async with running(fake, on_server_request=handler) as runtime:
+        answered, forgotten = await ask(fake, runtime), await ask(fake, runtime)
+        await turns()
+        assert (answered.outcome, forgotten.outcome) == (None, None)
+        answered.accept()
+        work[1].set_result(None)
+        await fake.until(lambda: len(fake.answers) == 2)
+        assert [answer.decision for answer in fake.answers] == ["accept", "decline"]
+        assert work[0].cancelled(), "nobody waits for it any more"
+        assert forgotten.reason == "the handler gave no answer"
+
+
+async def test_what_a_plain_function_returns_says_nothing() -> None:
+    """Neither a yes nor a no: it has kept the ticket."""
+    fake, clock = FakeAppServer(), ManualClock()
+    async with running(fake, clock, on_server_request=lambda _: True, server_request_deadline=5.0) as runtime:
+        ticket = await ask(fake, runtime)
+        await turns()
+        assert (ticket.outcome, ticket.holder) == (None, "reader")
+        await clock.advance(5.0)
+        assert (ticket.outcome, ticket.holder) == ("declined", "deadline")
 
 
 async def test_each_method_may_have_its_own_handler() -> None:
@@ -410,6 +450,35 @@ async def test_a_handler_cancelled_before_it_began_leaves_nothing() -> None:
         await turns()
         assert dict(runtime.metrics.settled) == {"withdrawn": 1}
         assert runtime.metrics.guest_errors == 0
+
+
+async def test_a_request_whose_id_cannot_be_sent_back_is_malformed() -> None:
+    """An answer under another id would reach nobody, so there is no ticket, and nobody is asked."""
+    seen: list[Ticket] = []
+    wire = Wire()
+    async with running(wire, on_server_request=seen.append) as runtime:
+        written = len(wire.sent)
+        bad = {"id": "\ud800", "method": rules.COMMAND, "params": THREAD}
+        wire.say(bad, bad, {"id": 1, "method": rules.COMMAND}, {"id": "b", "method": rules.COMMAND})
+        assert (runtime.metrics.malformed, runtime.metrics.server_requests) == (2, 2)
+        assert [ticket.envelope.rpc_id for ticket in seen] == [1, "b"]
+        assert len(wire.sent) == written
+
+
+async def test_whoever_answers_is_seen_among_the_tasks() -> None:
+    """By the method that it answers."""
+    names: list[str] = []
+
+    async def handler(ticket: Ticket) -> None:
+        here = asyncio.current_task()
+        names.append(here.get_name() if here is not None else "")
+        ticket.decline()
+
+    fake = FakeAppServer()
+    async with running(fake, on_server_request=handler):
+        fake.play(Ask(rules.COMMAND, THREAD))
+        await fake.until(lambda: bool(fake.answers))
+    assert names == [f"answer {rules.COMMAND}"]
 
 
 # -- listeners ---------------------------------------------------------------------------------------------------------
@@ -639,6 +708,45 @@ async def test_an_iteration_ends_with_the_runtime() -> None:
         await count()
 
 
+async def test_nobody_iterates_over_what_a_listener_has_settled() -> None:
+    """Even if the listener said that it did not take it."""
+    fake = FakeAppServer()
+    async with running(fake) as runtime:
+        runtime.listen("t", Taker(takes=False, settles=True))
+        async with task(anext(runtime.server_requests())) as reader:  # type: ignore[arg-type]
+            await turns()
+            fake.play(Ask(rules.COMMAND, THREAD))
+            await fake.until(lambda: bool(fake.answers))
+            await turns()
+            assert not reader.done()
+
+
+async def test_whoever_iterates_has_what_they_were_given_in_hand() -> None:
+    """Also if others had it before them: the record names the last."""
+    fake, kept = FakeAppServer(), list[Decision]()
+
+    class Hesitates(Taker):
+        def ticket(self, ticket: Ticket) -> bool:
+            ticket.holder = "hook"
+            return False
+
+    async with running(fake, on_decision=kept.append) as runtime:
+        runtime.listen("t", Hesitates())
+        requests = runtime.server_requests()
+        async with task(anext(requests)) as reader:  # type: ignore[arg-type]
+            await turns()
+            fake.play(Ask(rules.COMMAND, THREAD))
+            fake.play(Ask(rules.FILE_CHANGE, THREAD))
+            (await reader).accept()
+            await until(lambda: runtime.tickets)
+        await requests.aclose()  # type: ignore[attr-defined]
+        await fake.until(lambda: len(fake.answers) == 2)
+    assert [(each.decider, each.outcome, each.reason) for each in kept] == [
+        ("reader", "accepted", None),
+        ("nobody", "declined", "nobody is there to answer"),
+    ]
+
+
 # -- bounds ------------------------------------------------------------------------------------------------------------
 
 
@@ -656,6 +764,92 @@ async def test_too_many_at_once_are_declined() -> None:
         third = await ask(fake, runtime)
         assert runtime.tickets == (second, third)
         assert runtime.metrics.open_server_requests == 2
+
+
+async def test_there_is_room_for_exactly_as_many_as_was_said() -> None:
+    """And the one too many does not cost one of the others its answer at its deadline."""
+    kept: list[Decision] = []
+    fake, clock = FakeAppServer(), ManualClock()
+    async with running(
+        fake, clock, on_server_request=lambda _: None, max_open_server_requests=1, on_decision=kept.append
+    ) as runtime:
+        ticket = await ask(fake, runtime)
+        fake.play(Ask(rules.FILE_CHANGE, THREAD))
+        await fake.until(lambda: len(fake.answers) == 1)
+        assert runtime.tickets == (ticket,)
+        await clock.advance(60.0)
+        await fake.until(lambda: len(fake.answers) == 2)
+    assert [(each.what, each.decider, each.outcome, each.reason) for each in kept] == [
+        (rules.FILE_CHANGE, "nobody", "declined", "too many server requests are open"),
+        (rules.COMMAND, "deadline", "declined", "nobody answered in time"),
+    ]
+
+
+@pytest.mark.parametrize("unread", [16 * 1024 * 1024, 16 * 1024 * 1024 + 1])
+async def test_a_server_that_asks_and_reads_nothing_is_ended(unread: int) -> None:
+    """I8: answers that it does not read are kept for it, up to 16 MiB; the end of it says why."""
+    wire = Wire()
+    async with running(wire, on_server_request=lambda _: None) as runtime:
+        wire.unsent = unread
+        runtime._desk._unread = unread
+        wire.say({"id": 0, "method": rules.COMMAND, "params": THREAD})
+        is_too_much = unread > 16 * 1024 * 1024
+        assert (wire.is_lost, len(runtime.tickets), runtime.metrics.server_requests) == (
+            is_too_much,
+            not is_too_much,
+            not is_too_much,
+        )
+        if is_too_much:
+            await until(lambda: runtime.connection.phase == "restarting")
+            assert "it asks and reads no answers" in str(runtime.connection)
+
+
+async def test_a_long_request_of_ours_is_no_answer_that_it_does_not_read() -> None:
+    """A server that asks before it has read a prompt of 20 MB is as well as can be."""
+    wire = Wire()
+    async with running(wire, on_server_request=lambda _: None) as runtime:
+        wire.unsent = 20 * 1024 * 1024
+        for number in range(3):
+            wire.say({"id": number, "method": rules.COMMAND, "params": THREAD})
+        assert (wire.is_lost, len(runtime.tickets)) == (False, 3)
+
+
+async def test_what_is_asked_again_is_offered_to_who_is_here_by_now() -> None:
+    """Whoever kept the ticket may have gone; the same request is still one ticket."""
+    wire, seen = Wire(), list[Ticket]()
+
+    def keep(ticket: Ticket) -> bool:
+        seen.append(ticket)
+        return True
+
+    async with running(wire) as runtime:
+        leave = runtime.take("t", keep)
+        wire.say({"id": 0, "method": rules.COMMAND, "params": {**THREAD, "threadId": "t"}})
+        leave()
+        runtime.take("t", keep)
+        wire.say({"id": 0, "method": rules.COMMAND, "params": {**THREAD, "threadId": "t"}})
+        assert len(seen) == 2
+        assert seen[0] is seen[1]
+        assert runtime.tickets == (seen[0],)
+
+
+async def test_two_questions_under_one_id_are_two_noes() -> None:
+    """M10: whatever is written under that id may be taken for the answer to either."""
+    wire, kept, seen = Wire(), list[Decision](), list[Ticket]()
+    async with running(wire, on_server_request=seen.append, on_decision=kept.append) as runtime:
+        wire.say({"id": 0, "method": rules.COMMAND, "params": THREAD})
+        wire.say({"id": 0, "method": rules.COMMAND, "params": {**THREAD, "command": "rm"}})
+        assert runtime.tickets == ()
+        assert len(seen) == 1
+        twice = "the server asks two things under one id"
+        assert [(each.decider, each.outcome, each.reason) for each in kept] == [
+            ("server", "withdrawn", twice),
+            ("nobody", "declined", twice),
+        ]
+        wire.say({"id": 0, "method": rules.FILE_CHANGE, "params": THREAD})
+        assert runtime.tickets == (), "nobody can tell any more what an answer under this id is for"
+        answers = [message["result"] for message in wire.sent if message.get("id") == 0 and "result" in message]
+        assert answers == [{"decision": "decline"}] * 2
 
 
 # -- exactly once ------------------------------------------------------------------------------------------------------
@@ -797,6 +991,29 @@ async def test_what_a_turn_asked_is_withdrawn_with_the_turn() -> None:
         assert (ticket.outcome, fake.answers) == ("withdrawn", [])
 
 
+async def test_the_end_of_a_turn_withdraws_what_that_turn_asked_and_nothing_else() -> None:
+    """Other turns, and what belongs to no turn, wait on; other messages about the turn end nothing."""
+    wire, kept = Wire(), list[Decision]()
+    async with running(wire, on_server_request=lambda _: None, on_decision=kept.append) as runtime:
+        wire.say(
+            {"id": 0, "method": rules.COMMAND, "params": THREAD},
+            {"id": 1, "method": rules.COMMAND, "params": {**THREAD, "turnId": "other"}},
+            {"id": 2, "method": rules.ATTESTATION, "params": {}},
+            {"id": 3, "method": rules.FILE_CHANGE, "params": THREAD},
+        )
+        tickets = runtime.tickets
+        wire.say({"method": "turn/plan/updated", "params": {"threadId": "t", "turnId": "u", "plan": []}})
+        wire.say({"method": "turn/completed", "params": {"threadId": "t", "turn": {}}})
+        assert runtime.tickets == tickets
+        wire.say(
+            {"method": "turn/completed", "params": {"threadId": "t", "turn": {"id": "u", "status": "interrupted"}}},
+            {"method": "serverRequest/resolved", "params": {"requestId": 2}},
+        )
+        assert [ticket.outcome for ticket in tickets] == ["withdrawn", None, "withdrawn", "withdrawn"]
+        assert {(each.decider, each.reason) for each in kept} == {("server", "the server no longer needs it")}
+        assert runtime._desk._asked == {(0, 1): tickets[1]}, "nothing is kept of the others"
+
+
 async def test_a_late_answer_never_reaches_the_next_server() -> None:
     """I7, tools of the trade: the next server uses id 0 again, and gets the answer that was meant for it, alone."""
     fake, clock = FakeAppServer(), ManualClock()
@@ -807,6 +1024,7 @@ async def test_a_late_answer_never_reaches_the_next_server() -> None:
         assert (old.outcome, old.reason) == ("withdrawn", "the app server is gone")
         new = await ask(fake, runtime)
         assert [asked.rpc_id for asked in fake.asked] == [0, 0]
+        assert [pending.generation for pending in runtime.state.pending.values()] == [1]
         with pytest.raises(AlreadySettledError):
             old.accept()
         await turns()
@@ -848,6 +1066,15 @@ async def test_closing_withdraws_what_is_open_and_stops_the_handlers() -> None:
         await turns()
     assert stopped.is_set()
     assert (ticket.outcome, runtime.tickets, fake.answers) == ("withdrawn", (), [])
+
+
+async def test_a_runtime_that_was_closed_has_nothing_planned() -> None:
+    """I20: the deadlines of its tickets went with it."""
+    fake, clock = FakeAppServer(), ManualClock()
+    async with running(fake, clock, watchdog=None, on_server_request=lambda _: None) as runtime:
+        await ask(fake, runtime)
+        assert clock.planned > 0
+    assert clock.planned == 0
 
 
 async def test_closing_does_not_wait_for_a_handler_that_will_not_go() -> None:
@@ -928,6 +1155,28 @@ async def test_every_ticket_is_on_record_however_it_ends() -> None:
     assert (granted.wait, granted.at - (granted.opened_at or 0)) == (2.5, 2.5)
 
 
+@pytest.mark.parametrize("waits", [False, True])
+async def test_a_handler_that_failed_is_on_record_as_the_one_who_said_no(*, waits: bool) -> None:
+    """With the reason; and each failure is counted."""
+    kept: list[Decision] = []
+
+    async def breaks(_: Ticket) -> None:
+        raise ZeroDivisionError
+
+    def breaks_at_once(_: Ticket) -> None:
+        raise ZeroDivisionError
+
+    fake = FakeAppServer()
+    handler = breaks if waits else breaks_at_once
+    async with running(fake, on_server_request=handler, on_decision=kept.append) as runtime:
+        for count in (1, 2):
+            fake.play(Ask(rules.COMMAND, THREAD))
+            await fake.until(lambda count=count: len(fake.answers) == count)
+        assert runtime.metrics.guest_errors == 2
+    told = [(each.decider, each.outcome, each.reason) for each in kept]
+    assert told == [("handler", "declined", "the handler failed")] * 2
+
+
 async def test_a_record_keeper_that_fails_costs_its_entry_only() -> None:
     """The answer was given before it was told, and the failure is counted."""
 
@@ -936,9 +1185,10 @@ async def test_a_record_keeper_that_fails_costs_its_entry_only() -> None:
 
     fake = FakeAppServer()
     async with running(fake, on_decision=fail) as runtime:
-        fake.play(Ask(rules.COMMAND, THREAD))
-        await fake.until(lambda: bool(fake.answers))
-        assert (runtime.metrics.guest_errors, runtime.tickets) == (1, ())
+        for count in (1, 2):
+            fake.play(Ask(rules.COMMAND, THREAD))
+            await fake.until(lambda count=count: len(fake.answers) == count)
+        assert (runtime.metrics.guest_errors, runtime.tickets) == (2, ())
 
 
 async def test_without_a_record_nothing_is_put_into_words() -> None:
@@ -949,6 +1199,49 @@ async def test_without_a_record_nothing_is_put_into_words() -> None:
         ticket = await ask(fake, runtime)
         ticket.accept()
         assert ticket._question is None
+
+
+async def test_how_long_each_outcome_took_is_measured() -> None:
+    """All kinds by outcome, and once more those that ask for leave."""
+    fake, clock = FakeAppServer(), ManualClock()
+    async with running(fake, clock, on_server_request=lambda _: None, server_request_deadline=9.0) as runtime:
+        command, time = await ask(fake, runtime), await ask(fake, runtime, rules.CURRENT_TIME)
+        await clock.advance(2.5)
+        command.accept()
+        time.give_time()
+        fake.play(Ask("brand/new", {}))
+        await fake.until(lambda: len(fake.answers) == 3)
+        await ask(fake, runtime, rules.FILE_CHANGE)
+        await clock.advance(9.0)
+        seen = runtime.metrics
+    times = {name: (each.count, each.sum) for name, each in seen.settle_times.items()}
+    assert times == {"accepted": (1, 2.5), "answered": (1, 2.5), "refused": (1, 0.0), "declined": (1, 9.0)}
+    assert seen.server_requests == 4
+    approvals = {name: (each.count, each.sum) for name, each in seen.approvals.items()}
+    assert approvals == {"accepted": (1, 2.5), "declined": (1, 9.0)}
+
+
+async def test_an_answer_that_is_a_secret_is_not_shown_to_those_who_follow_both_directions() -> None:
+    """S18: its form is; what is not a secret is, and so is a refusal, which holds none."""
+    fake = FakeAppServer()
+    async with running(fake, on_server_request=lambda _: None) as runtime:
+        both = runtime.subscribe(outbound=True)
+        (await ask(fake, runtime, rules.ATTESTATION)).give_attestation("the-token")
+        (await ask(fake, runtime, rules.ATTESTATION)).refuse("no attestation here")
+        (await ask(fake, runtime, rules.COMMAND)).accept()
+        await fake.until(lambda: len(fake.answers) == 3)
+        assert fake.answers[0].result == {"token": "the-token"}
+        shown: list[Any] = []
+        async for envelope in both:
+            if envelope.kind == "answer":
+                shown.append({**envelope.message, "id": None})
+            if len(shown) == 3:
+                break
+    assert shown == [
+        {"id": None, "result": {"token": HIDDEN}},
+        {"id": None, "error": {"code": -32000, "message": "no attestation here"}},
+        {"id": None, "result": {"decision": "accept"}},
+    ]
 
 
 # -- what is seen ------------------------------------------------------------------------------------------------------
@@ -988,7 +1281,7 @@ async def test_a_ticket_is_found_by_its_id_while_it_is_open() -> None:
         ticket = await ask(fake, runtime)
         assert runtime.ticket(ticket.id) is ticket
         for wrong in ("", "0", ticket.id[:-1]):
-            with pytest.raises(ServerRequestNotFoundError):
+            with pytest.raises(ServerRequestNotFoundError, match=f"no open server request has the id '{wrong}'"):
                 runtime.ticket(wrong)
         ticket.decline()
         with pytest.raises(ServerRequestNotFoundError):
@@ -1004,15 +1297,30 @@ async def test_without_a_state_requests_are_settled_all_the_same() -> None:
         assert runtime.metrics.settled == {"declined": 1}
 
 
-async def test_the_same_id_twice_is_two_requests() -> None:
-    """M10: each gets its answer, and one resolution ends both."""
+async def test_the_same_request_twice_is_one() -> None:
+    """M10: a server may repeat what it has asked; one answer is for both, and so is one resolution."""
     wire = Wire()
     async with running(wire) as runtime:
         runtime.listen("t", Taker())
         asked = {"id": 0, "method": rules.COMMAND, "params": THREAD}
         wire.say(asked, asked)
-        assert len(runtime.tickets) == 2
+        wire.say(asked)
+        assert len(runtime.tickets) == 1
+        assert runtime.metrics.server_requests == 1
         wire.say({"method": "serverRequest/resolved", "params": {"requestId": 0}})
         assert runtime.tickets == ()
-        assert runtime._desk._asked == {}, "nothing is kept of them"
+        assert runtime._desk._asked == {}, "nothing is kept of it"
         wire.end(Exit(code=0))
+
+
+async def test_the_entries_of_the_state_are_the_same_as_long_as_they_are_open() -> None:
+    """A snapshot that is compared with the last one tells what has changed; none can be changed by a reader."""
+    fake = FakeAppServer()
+    async with running(fake, on_server_request=lambda _: None) as runtime:
+        first = await ask(fake, runtime)
+        before = runtime.state.pending
+        await ask(fake, runtime)
+        assert runtime.state.pending[first.id] is before[first.id]
+        assert (len(before), len(runtime.state.pending)) == (1, 2)
+        with pytest.raises(TypeError):
+            before["x"] = before[first.id]  # type: ignore[index]

@@ -31,7 +31,8 @@ SAFE: dict[str, Any] = {
     "options",
     [
         {},
-        {"sandbox": "workspace-write", "network": True, "writable_roots": ("/a",)},
+        {"sandbox": "workspace-write", "network": True},
+        {"sandbox": "workspace-write", "writable_roots": ("/a",), "allow_full_access": True},
         {"sandbox": "danger-full-access", "allow_full_access": True},
         {"approval_policy": "untrusted", "network": True},
     ],
@@ -64,6 +65,12 @@ def test_full_access_must_be_said_twice() -> None:
         permissions.check(**SAFE | {"sandbox": "danger-full-access"})
 
 
+def test_writing_outside_of_the_workspace_must_be_said_twice() -> None:
+    """The workspace may be written anyway: what is named is elsewhere, or what the server protects in it."""
+    with pytest.raises(PermissionDeniedError, match=r"writable_roots .*allow_full_access=True"):
+        permissions.check(**SAFE | {"sandbox": "workspace-write", "writable_roots": ("/a",)})
+
+
 @pytest.mark.parametrize(
     ("sandbox", "policy"),
     [
@@ -80,7 +87,8 @@ def test_a_turn_wants_the_sandbox_in_another_form(sandbox: str, policy: dict[str
 # -- any request whatsoever --------------------------------------------------------------------------------------------
 
 THREADS = ("thread/start", "thread/resume", "thread/fork")
-TURNS = ("turn/start", "thread/settings/update")
+PLACES = ("runtimeWorkspaceRoots", "environments", "approvalsReviewer")
+TURNS = ("turn/start", "turn/settings/update", "thread/settings/update")
 FREE = ("process/spawn", "thread/shellCommand", "fs/writeFile", "fs/createDirectory", "fs/remove", "fs/copy")
 # How each of the server's words for a sandbox looks on the wire, the safe ones first.
 KEEPING: dict[str, list[Any]] = {
@@ -88,15 +96,21 @@ KEEPING: dict[str, list[Any]] = {
     "sandboxPolicy": [
         None,
         {"type": "readOnly", "networkAccess": True},
-        {"type": "workspaceWrite", "writableRoots": ["/a"], "networkAccess": True, "news": 1},
+        {"type": "workspaceWrite", "writableRoots": [], "networkAccess": True, "news": 1},
+        {"type": "workspaceWrite", "writableRoots": None},
     ],
     "permissions": [None, ":read-only", ":workspace"],
     "permissionProfile": [None, ":read-only", ":workspace"],
+    "runtimeWorkspaceRoots": [None, []],
+    "selectedCapabilityRoots": [None, []],
+    "environments": [None, [], [{"environmentId": "local", "cwd": "/a", "runtimeWorkspaceRoots": []}]],
+    "approvalsReviewer": [None, "user"],
     "config": [
         None,
         {},
         {"model": "m", "sandbox_mode": "workspace-write"},
         {"sandbox_workspace_write.network_access": True, "default_permissions": ":workspace"},
+        {"sandbox_workspace_write": {"writable_roots": [], "network_access": False}, "approvals_reviewer": "user"},
         {"tools": {"sandbox_mode": None}, "list": [{"sandbox_mode": "danger-full-access"}]},
         {"model_reasoning_effort": "low", "features": {"hooks": True, "plugins": False}, "features.hooks": True},
         {"model_providers": {"x": {"name": "X", "base_url": "http://127.0.0.1:1/v1", "env_key": "KEY"}}},
@@ -108,11 +122,15 @@ KEEPING: dict[str, list[Any]] = {
     ],
 }
 GIVING_UP: dict[str, list[Any]] = {
+    "selectedCapabilityRoots": [[{"id": "x", "location": {"type": "environment", "path": "/a"}}], "/a"],
     "sandbox": ["danger-full-access", "dangerFullAccess", "", 1, {"type": "dangerFullAccess"}],
     "sandboxPolicy": [
         {"type": "dangerFullAccess"},
         {"type": "externalSandbox", "networkAccess": "restricted"},
         {"type": "somethingNew"},
+        {"type": "workspaceWrite", "writableRoots": ["/"]},
+        {"type": "workspaceWrite", "writableRoots": ["/a/.git"]},
+        {"type": "workspaceWrite", "writableRoots": {"0": "/"}},
         {"type": None},
         {},
         ["dangerFullAccess"],  # the server takes this one
@@ -122,6 +140,9 @@ GIVING_UP: dict[str, list[Any]] = {
     ],
     "permissions": [":danger-full-access", "one-of-mine", {"id": ":workspace"}],
     "permissionProfile": [":danger-full-access", "one-of-mine", ["x"]],
+    "runtimeWorkspaceRoots": [["/"], ["/a/.git"], "/", {}],
+    "environments": [[{"runtimeWorkspaceRoots": ["/"]}], [{}, {"runtimeWorkspaceRoots": "/"}], [["/"]], {"0": {}}, 1],
+    "approvalsReviewer": ["auto_review", "guardian_subagent", "something-new", ["user"], 1],
     "config": [
         {"sandbox_mode": "danger-full-access"},
         {"sandbox_mode": {"a": 1}},
@@ -137,6 +158,12 @@ GIVING_UP: dict[str, list[Any]] = {
         {"default_permissions": "one-of-mine"},
         {"permissions": {"x": {"filesystem": {"/": "write"}}}},
         {"permissions.x.filesystem": {"/": "write"}},
+        {"sandbox_workspace_write": {"writable_roots": ["/"]}},
+        {"sandbox_workspace_write.writable_roots": ["/"]},
+        {"sandbox_workspace_write.writable_roots": "/"},
+        {"profiles.x.sandbox_workspace_write.writable_roots": ["/"]},
+        {"approvals_reviewer": "auto_review"},
+        {"profiles": {"x": {"approvals_reviewer": "guardian_subagent"}}},
         {"profiles.x.permissions.foo": {}},
         {"profiles": {"x": {"permissions": {"foo": {}}}}},
         {"mcp_servers": {"x": {"command": "/bin/sh", "args": ["-c", "true"]}}},
@@ -170,9 +197,11 @@ GIVING_UP: dict[str, list[Any]] = {
         ["sandbox_mode"],
     ],
 }
+# Where a leave to write makes the server trust the folder, and run what its configuration names.
+BEGINNING, TRUSTING = ("thread/start", "thread/fork"), ("workspace-write", ":workspace")
 PARAMETERS = {
-    **dict.fromkeys(THREADS, ("sandbox", "permissions", "config")),
-    **dict.fromkeys(TURNS, ("sandboxPolicy", "permissions")),
+    **dict.fromkeys(THREADS, ("sandbox", "permissions", *PLACES, "selectedCapabilityRoots", "config")),
+    **dict.fromkeys(TURNS, ("sandboxPolicy", "permissions", *PLACES)),
     "command/exec": ("sandboxPolicy", "permissionProfile"),
 }
 
@@ -184,6 +213,7 @@ def rows(values: dict[str, list[Any]]) -> list[Any]:
         for method, names in PARAMETERS.items()
         for name in names
         for number, value in enumerate(values[name])
+        if not (method in BEGINNING and value in TRUSTING)
     ]
 
 
@@ -201,6 +231,15 @@ def test_a_request_that_gives_up_the_sandbox_is_refused(method: str, name: str, 
         PermissionDeniedError, match=f"^{method} gives up the sandbox with its {name}[;,] .*RuntimeConfig"
     ):
         gate(method, {"threadId": "t", name: value})
+
+
+@pytest.mark.parametrize("method", BEGINNING)
+@pytest.mark.parametrize(("name", "value"), [("sandbox", "workspace-write"), ("permissions", ":workspace")])
+def test_a_thread_that_begins_with_leave_to_write_gives_up_the_sandbox(method: str, name: str, value: str) -> None:
+    """The server would trust the folder for good and start the programs that its configuration names; a turn may say it."""
+    with pytest.raises(PermissionDeniedError, match=f"^{method} gives up the sandbox with its {name}"):
+        gate(method, {"cwd": "/a", name: value})
+    assert gate("turn/start", {"threadId": "t", "sandboxPolicy": {"type": "workspaceWrite"}}) is not None
 
 
 def test_who_names_a_program_is_told_that_this_is_it() -> None:
@@ -333,6 +372,7 @@ def test_every_method_that_takes_a_sandbox_is_gated() -> None:
     """Also one that a later server brings: by the schema, whatever mentions a sandbox, a profile or the configuration."""
     asked, types = facts()
     words = {"sandbox", "sandboxPolicy", "permissions", "permissionProfile", "config", "keyPath"}
+    words |= {"runtimeWorkspaceRoots", "writableRoots", "approvalsReviewer"}
 
     def names(node: Any, seen: frozenset[str]) -> set[str]:
         if isinstance(node, list):

@@ -296,6 +296,16 @@ def test_what_a_terminal_would_obey_is_made_visible() -> None:
     assert visible(text) == text
 
 
+@pytest.mark.parametrize(
+    ("value", "shown"), [("\ud800", r'"\ud800"'), ("\udcff", r'"\udcff"'), ({"a\ud83d": [1]}, r'{"a\ud83d":[1]}')]
+)
+def test_what_is_no_unicode_is_shown_as_what_it_is(value: Any, shown: str) -> None:
+    """Half of a surrogate pair, or a byte that is no UTF-8: who must decide sees it, and the decision is put on record."""
+    question = question_of(rules.TOOL_CALL, {"tool": "t", "arguments": value})
+    assert f"arguments: {shown}" in str(question)
+    assert question.digest
+
+
 def test_nothing_is_shortened() -> None:
     """However long."""
     command = "echo " + "x" * 100_000 + " && rm -rf /"

@@ -1,15 +1,19 @@
-"""Where the ``codex`` binary is: named by the caller, by the environment, in the wheel, or on PATH."""
+"""Where the ``codex`` binary is: named by the caller, by the environment, in the wheel, or on PATH.
+
+The one idea: the folder that somebody happens to work in names no program. It may be a repository of strangers.
+"""
 
 from __future__ import annotations
 
 import importlib.util
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from codex_runtime.errors import BinaryNotFoundError
 
-__all__ = ["find_binary"]
+__all__ = ["find_binary", "on_path"]
 
 HINT = 'install it with: pip install "codex-runtime[codex]"'
 
@@ -28,8 +32,8 @@ def find_binary(explicit: str | os.PathLike[str] | None = None, *, env: Mapping[
         return _runnable(named, "CODEX_BINARY", env)
     if wheel := _in_wheel():
         return wheel
-    if found := _on_path("codex", env):
-        return found
+    if found := on_path("codex", env):
+        return Path(found)
     raise BinaryNotFoundError(
         "no codex binary found: none configured, CODEX_BINARY is not set, the openai-codex-cli-bin wheel is not "
         f"installed, and there is no codex on PATH; {HINT}"
@@ -40,22 +44,24 @@ def _runnable(path: str | os.PathLike[str], origin: str, env: Mapping[str, str])
     # A bare name is looked up on PATH, as a shell would.
     text = os.fspath(path)
     if os.sep not in text:
-        if found := _on_path(text, env):
-            return found
+        if found := on_path(text, env):
+            return Path(found)
         raise BinaryNotFoundError(f"{origin} is {text!r}, which is not on PATH; {HINT}")
-    candidate = Path(text).expanduser().absolute()
-    if not candidate.is_file():
-        raise BinaryNotFoundError(f"{origin} is {text!r}, but there is no such file; {HINT}")
-    if not os.access(candidate, os.X_OK):
-        raise BinaryNotFoundError(f"{origin} is {text!r}, which is not executable")
-    return candidate
+    with suppress(OSError, RuntimeError):  # a name too long to be looked for, nobody's home, our own folder is gone
+        candidate = Path(text).expanduser().absolute()
+        if candidate.is_file():
+            if os.access(candidate, os.X_OK):
+                return candidate
+            raise BinaryNotFoundError(f"{origin} is {text!r}, which is not executable")
+    raise BinaryNotFoundError(f"{origin} is {text!r}, but there is no such file; {HINT}")
 
 
-def _on_path(name: str, env: Mapping[str, str]) -> Path | None:
+def on_path(name: str, env: Mapping[str, str]) -> str | None:
+    """Look up a bare name. Of PATH only whole paths count: "", "." and the like mean wherever one happens to be."""
     import shutil  # brings three compressors along; where the wheel is installed, nobody needs it
 
-    found = shutil.which(name, path=env.get("PATH"))
-    return Path(found) if found else None
+    folders = env.get("PATH", os.defpath).split(os.pathsep)
+    return shutil.which(name, path=os.pathsep.join(filter(os.path.isabs, folders)))
 
 
 def _in_wheel() -> Path | None:

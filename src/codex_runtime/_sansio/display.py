@@ -10,8 +10,9 @@ The one idea: each character is judged alone. No sequence is parsed, so none can
 from __future__ import annotations
 
 import re
+from itertools import groupby
 
-__all__ = ["one_line", "visible", "visible_json"]
+__all__ = ["evident", "one_line", "visible", "visible_json"]
 
 # Controls but newline and tab, separators of lines, surrogates, what Unicode calls format characters, and four letters
 # that are blank. Two format characters stay, because scripts and emoji need them: the joiners U+200C and U+200D.
@@ -22,6 +23,14 @@ _UNFIT = (
 )
 _UNFIT_IN_TEXT = re.compile(f"\r\n|[{_UNFIT}]")
 _UNFIT_IN_JSON = re.compile(f"[{_UNFIT}]")
+# Harmless in prose, and a lie in what one has to agree to: what looks like a space and is none, and what is not seen at all.
+_DECEPTIVE = re.compile(
+    "[\xa0\u1680\u2000-\u200a\u202f\u205f\u2800\u3000\u200c\u200d\u034f\u17b4\u17b5\u180b-\u180d\u180f"
+    "\ufe00-\ufe0f\ufff0-\ufff8\U0001d159\U000e0080-\U000e0fff]"
+)
+# As much emptiness as moves the rest out of sight. The second is looked for where the first has left short ones only.
+_WIDE = re.compile(r"[ \t]{41,}")
+_TALL = re.compile(r"(?:[ \t]{0,40}\n){10,}")
 
 
 def visible(text: str) -> str:
@@ -31,6 +40,16 @@ def visible(text: str) -> str:
     the rest is named (``<U+202E>``). Safe to be printed as it is, or in several pieces.
     """
     return _UNFIT_IN_TEXT.sub(_seen, text)
+
+
+def evident(text: str) -> str:
+    """Return ``text`` as :func:`visible` does, for somebody who has to agree to it: nothing in it looks like nothing.
+
+    Joiners, selectors and spaces of all other kinds are named as well, and long stretches of blanks are counted: they would
+    move the rest of a command out of sight.
+    """
+    shown = _WIDE.sub(_counted, _DECEPTIVE.sub(_seen, visible(text)))
+    return _TALL.sub(lambda found: f"<{found[0].count(chr(10))} empty lines>\n", shown)
 
 
 def one_line(text: str) -> str:
@@ -54,6 +73,10 @@ def _seen(found: re.Match[str]) -> str:
     if code < ord(" "):
         return chr(0x2400 + code)
     return "␡" if character == "\x7f" else f"<U+{code:04X}>"
+
+
+def _counted(found: re.Match[str]) -> str:
+    return "".join(f"<U+{ord(kind):04X} x{len(list(same))}>" for kind, same in groupby(found[0]))
 
 
 def _escaped(found: re.Match[str]) -> str:

@@ -2,30 +2,34 @@
 
 Pure checks, made before anything is sent. The default of everything is the safe one: read only, and no asking for more.
 :func:`check` is for the options of a run, :func:`gate` for any request whatsoever. Both want a second word,
-``allow_full_access=True``, from whoever gives up the sandbox; writing in the workspace is an ordinary thing to ask for.
+``allow_full_access=True``, from whoever gives up the sandbox. Writing in the workspace is an ordinary thing to ask for, and
+writing anywhere else is not: a root that is named is outside of it, or a folder in it that the server protects (``.git``).
 
 The one idea of the gate: of what it judges, it knows what is harmless, and takes all else for giving up the sandbox. It
 judges the very bytes that are written, so no two readings of the same parameters can differ.
 
 What it judges is this, as the pinned schema and codex 0.163 have it, and nothing else:
 
-- the methods of :data:`GATED`, and of those the parameters that name a sandbox, ``config``, or configuration to be written;
-- in configuration, at any depth: the settings that choose a sandbox or trust a folder (:data:`SETTINGS`), those that name a
+- the methods of :data:`GATED`, and of those the parameters that name a sandbox, roots, capabilities or a reviewer,
+  ``config``, or configuration to be written;
+- in configuration, at any depth: the settings that choose a sandbox, roots or a reviewer, or trust a folder
+  (:data:`SETTINGS`), those that name a
   program, which the server starts outside of any sandbox, or where more settings are (:data:`PROGRAMS`), and MCP servers. An
   MCP server passes if it only talks to a ``url``, and so does whatever switches a feature (``features.*``).
 
-Parameters, settings and methods that a later server adds pass unjudged, as do other ways to bring a program: a plugin that is
-installed by ``plugin/install``, what the owner of codex's home configured, and the app server's own ``command``.
+Parameters, settings and methods that a later server adds pass unjudged, as do the folder to work in (``cwd``), which is the
+caller's to choose, and other ways to bring a program: a plugin that is installed by ``plugin/install``, what the owner of
+codex's home configured, and the app server's own ``command``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from posixpath import isabs
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Annotated, Any, Literal, TypeAlias, get_args
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Meta, Raw, Struct
 
 from codex_runtime._sansio.envelope import DECODE_ERRORS, JsonValue, loads
 from codex_runtime._sansio.peer import encode
@@ -39,12 +43,23 @@ ApprovalPolicy: TypeAlias = Literal["never", "on-request", "untrusted"]
 # The ways to name a sandbox on the wire that keep it.
 SafeMode: TypeAlias = Literal["read-only", "workspace-write"]
 SafeProfile: TypeAlias = Literal[":read-only", ":workspace"]
+# No folder but the one to work in. The server takes these for all ways to let an agent write.
+NoRoots: TypeAlias = Annotated[list[Any], Meta(max_length=0)] | None
+# A person, by way of us. Any other is a model, which would say yes in their place.
+Reviewer: TypeAlias = Literal["user"] | None
 
 
 class SafePolicy(Struct):
     """The form that a turn or a command wants. What else it says only shapes a sandbox that is there."""
 
     type: Literal["readOnly", "workspaceWrite"]
+    writableRoots: NoRoots = None  # noqa: N815  # the server's spelling
+
+
+class Environment(Struct):
+    """A place to work in, of which a turn may have several."""
+
+    runtimeWorkspaceRoots: NoRoots = None  # noqa: N815  # the server's spelling
 
 
 class Change(Struct):
@@ -55,9 +70,11 @@ class Change(Struct):
 
 
 # The settings that decide about a sandbox, and their values that keep it.
-SETTINGS: Mapping[str, tuple[str, ...]] = {
+SETTINGS: Mapping[str, tuple[JsonValue, ...]] = {
     "sandbox_mode": get_args(SafeMode),
     "default_permissions": get_args(SafeProfile),
+    "writable_roots": ([],),
+    "approvals_reviewer": ("user",),
     # A trusted folder's own configuration may name programs.
     "trust_level": ("untrusted",),
 }
@@ -130,6 +147,11 @@ def check(
     if sandbox == "danger-full-access" and not allow_full_access:
         raise PermissionDeniedError(
             "sandbox='danger-full-access' lets the agent do anything that you may do; "
+            "say so a second time with allow_full_access=True"
+        )
+    if writable_roots and not allow_full_access:
+        raise PermissionDeniedError(
+            "writable_roots lets the agent write outside of the folder that it works in; "
             "say so a second time with allow_full_access=True"
         )
 
@@ -270,15 +292,30 @@ _object = msgspec.json.Decoder(dict[str, Raw]).decode
 _list = msgspec.json.Decoder(list[Raw]).decode
 _change = msgspec.json.Decoder(Change).decode
 _mode, _policy, _profile = _fits(SafeMode | None), _fits(SafePolicy | None), _fits(SafeProfile | None)
-_thread = _by(sandbox=_mode, permissions=_profile, config=_settings)
-_turn = _by(sandboxPolicy=_policy, permissions=_profile)
+_more: Mapping[str, Keeps] = {
+    "permissions": _profile,
+    "runtimeWorkspaceRoots": _fits(NoRoots),
+    "environments": _fits(list[Environment] | None),
+    "approvalsReviewer": _fits(Reviewer),
+}
+_thread = _by(sandbox=_mode, config=_settings, selectedCapabilityRoots=_fits(NoRoots), **_more)
+# A thread that begins with leave to write has the server trust the folder for good, and run the programs that the folder's
+# own configuration names. Its turns may be given that leave.
+_new_thread = _by(
+    sandbox=_fits(Literal["read-only"] | None),
+    config=_settings,
+    selectedCapabilityRoots=_fits(NoRoots),
+    **{**_more, "permissions": _fits(Literal[":read-only"] | None)},
+)
+_turn = _by(sandboxPolicy=_policy, **_more)
 
 GATED: Mapping[str, Rule] = {
-    "thread/start": _thread,
+    "thread/start": _new_thread,
     "thread/resume": _thread,
-    "thread/fork": _thread,
+    "thread/fork": _new_thread,
     "thread/settings/update": _turn,
     "turn/start": _turn,
+    "turn/settings/update": _turn,
     "command/exec": _by(sandboxPolicy=_policy, permissionProfile=_profile),
     "config/value/write": _edit,
     "config/batchWrite": _by(edits=_edits),

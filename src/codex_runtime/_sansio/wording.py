@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import msgspec
 
 from codex_runtime._sansio import server_requests as rules
-from codex_runtime._sansio.display import visible, visible_json
+from codex_runtime._sansio.display import evident, visible_json
 from codex_runtime._sansio.envelope import JsonValue
 from codex_runtime._sansio.questions import Part, Question
 from codex_runtime._sansio.tool_use import is_tool_approval, requested_tool
@@ -34,6 +34,8 @@ _NOT_FOR_PEOPLE = frozenset(
         *("proposedExecpolicyAmendment", "proposedNetworkPolicyAmendments"),
     }
 )
+# From how many characters on a command is said to be long.
+_LONG = 500
 _NOT_FOR_PEOPLE_IN_META = frozenset(
     {"codex_approval_kind", "persist", "tool_description", "tool_params", "tool_params_display"}
 )
@@ -81,7 +83,7 @@ def _question(
 ) -> Question:
     """Add what all kinds may have (place, reason) and what nobody has shown yet."""
     where = [Part("in", _flat(asked["cwd"]))] if isinstance(asked.get("cwd"), str) else []
-    reason = [Part("because", visible(asked["reason"]))] if isinstance(asked.get("reason"), str) else []
+    reason = [Part("because", evident(asked["reason"]))] if isinstance(asked.get("reason"), str) else []
     known = shown | _NOT_FOR_PEOPLE | ({"cwd"} if where else set()) | ({"reason"} if reason else set())
     known |= {"environmentId"} if asked.get("environmentId") == "local" else set()
     return Question(title, (*parts, *where, *reason, *_rest(asked, known)), can_accept=can_accept, can_last=can_last)
@@ -93,7 +95,9 @@ def _command(method: str, asked: dict[str, JsonValue], items: Sequence[JsonValue
     command = use.command
     if isinstance(told, list) and command is not None and command == use.raw_command:
         command = shlex.join(map(str, told))
-    parts = [] if command is None else [Part("command", visible(command))]
+    parts = [] if command is None else [Part("command", evident(command))]
+    if command is not None and len(command) > _LONG:  # its beginning may have left the screen
+        parts.append(Part("length", f"{len(command)} characters, {command.count(chr(10)) + 1} lines"))
     if command is not None and isinstance(told, str if method == rules.COMMAND else list):
         shown.add("command")
     if not isinstance(asked.get("cwd"), str) and use.cwd is not None:
@@ -121,7 +125,7 @@ def _file_change(method: str, asked: dict[str, JsonValue], items: Sequence[JsonV
     parts: list[Part] = []
     for change in changes:
         moved = f", moved to {change.move_path}" if change.move_path else ""
-        parts += [Part("change", _flat(f"{change.kind} {change.path}{moved}")), Part("diff", visible(change.diff))]
+        parts += [Part("change", _flat(f"{change.kind} {change.path}{moved}")), Part("diff", evident(change.diff))]
     if not parts:
         parts.append(Part("change", "not known: the server told no files and no diffs"))
     if asked.get("grantRoot") is not None:
@@ -187,7 +191,7 @@ def _listed(value: JsonValue) -> list[JsonValue]:
 
 def _elicitation(method: str, asked: dict[str, JsonValue], items: Sequence[JsonValue]) -> Question:
     meta, server, message = mapping(asked.get("_meta")), _value(asked.get("serverName")), asked.get("message")
-    parts = [Part("message", visible(message) if isinstance(message, str) else _json(message))]
+    parts = [Part("message", evident(message) if isinstance(message, str) else _json(message))]
     schema = asked.get("requestedSchema")
     fields = mapping(mapping(schema).get("properties"))
     shown = {"serverName", "message", "mode", "url", "requestedSchema"} | ({"_meta"} if meta else set())
@@ -223,11 +227,11 @@ def _questions(asked: JsonValue) -> Iterator[Part]:
             yield Part("question", _json(question))
             continue
         header, secret = text(question.get("header")), " (the answer is a secret)" if question.get("isSecret") else ""
-        yield Part("question", visible(f"{header}: {words}{secret}" if header else f"{words}{secret}"))
+        yield Part("question", evident(f"{header}: {words}{secret}" if header else f"{words}{secret}"))
         for option in _listed(question.get("options")):
             label, description = mapping(option).get("label"), text(mapping(option).get("description"))
             told = label if isinstance(label, str) else _json(option)
-            yield Part("option", visible(f"{told}: {description}" if description else told))
+            yield Part("option", evident(f"{told}: {description}" if description else told))
 
 
 def _tool_call(asked: dict[str, JsonValue]) -> Question:
@@ -248,8 +252,16 @@ def _value(value: JsonValue) -> str:
 
 def _flat(words: str) -> str:
     """Make a text visible on one line."""
-    return visible(words).replace("\n", "␤").replace("\t", "␉")
+    return evident(words).replace("\n", "␤").replace("\t", "␉")
 
 
 def _json(value: JsonValue) -> str:
-    return visible_json(msgspec.json.encode(value).decode())
+    try:
+        told = msgspec.json.encode(value).decode()
+    except UnicodeEncodeError:  # half of a surrogate pair, or bytes that are no UTF-8: shown as what they are
+        import json  # for lines that no server of today writes
+
+        told = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    except RecursionError:
+        return "nested too deeply to be shown"
+    return evident(visible_json(told))

@@ -116,6 +116,7 @@ class _Doctor:
             config = RuntimeConfig(
                 binary=binary,
                 codex_home=self._codex_home,
+                inherit_env=("*",),  # as `codex-runtime run` does
                 settings={"features.plugins": "false"},  # which would be looked up on the network
                 restart=RestartPolicy(when="never"),
             )

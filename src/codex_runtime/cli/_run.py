@@ -105,6 +105,7 @@ class _Run:
         config = RuntimeConfig(
             binary=request.binary,
             codex_home=request.codex_home or os.environ.get("CODEX_HOME") or None,
+            inherit_env=("*",),  # a person starts it, as they would start codex
             settings=request.settings,
             allow_full_access=bool(request.settings),  # typed out by a person: that is the second word
             server_request_deadline=PATIENCE,

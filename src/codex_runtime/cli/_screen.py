@@ -92,7 +92,7 @@ class Screen:
     def prompt(self, text: str) -> None:
         """Write what somebody is to type an answer behind."""
         self.fresh_line()
-        self._write(text, "bold")
+        self._write(visible(text), "bold")
 
     def show(self, renderable: RenderableType) -> None:
         """Write something of rich's own, a table for instance. Its texts must be ours, or visible."""

@@ -12,6 +12,7 @@ from rich.cells import cell_len
 
 __all__ = ["Wrapper"]
 
+_BLANK = re.compile(r"\s")
 _PIECES = re.compile(r"\n|[^\S\n]*\S+|[^\S\n]+")
 _FENCE = "```"
 
@@ -24,22 +25,34 @@ class Wrapper:
         self._begin()
 
     def _begin(self) -> None:
-        self._held = ""
+        self._held: list[str] = []  # one piece, as it came: only at its end is it looked at as a whole
+        self._is_blank = True
         self._column = 0
         self._is_prose = True
         self._in_fence = False
 
     def feed(self, text: str) -> str:
         """Take the next piece of the text; return what can be written now."""
-        pieces = _PIECES.findall(self._held + text)
-        self._held = pieces.pop() if pieces and pieces[-1] != "\n" else ""
+        if self._held and self._goes_on(text):
+            self._held.append(text)
+            return ""
+        pieces = _PIECES.findall("".join(self._held) + text)
+        self._held = [pieces.pop()] if pieces and pieces[-1] != "\n" else []
+        self._is_blank = not self._held or self._held[0].isspace()
         return "".join(map(self._placed, pieces))
 
     def flush(self) -> str:
         """Return what was held back; the text ends here, and the next one begins a line."""
-        rest = self._placed(self._held) if self._held else ""
+        rest = self._placed("".join(self._held)) if self._held else ""
         self._begin()
         return rest
+
+    def _goes_on(self, text: str) -> bool:
+        """Tell whether what is held back ends nowhere in ``text``: a word goes on, or blanks do."""
+        if _BLANK.search(text) is None:
+            self._is_blank = False
+            return True
+        return self._is_blank and text.isspace() and "\n" not in text
 
     def _placed(self, piece: str) -> str:
         """Place a newline, or a word with the blanks before it."""

@@ -66,6 +66,7 @@ class StandIn:
         """Answer no more."""
         if self._stop is not None:
             self._stop()
+            self._stop = None  # it names us
 
     def begin(self) -> None:
         """Take note that the session runs a turn."""
@@ -78,6 +79,7 @@ class StandIn:
 
     def _take(self, ticket: Ticket) -> bool:
         turn_id, approvals = self._before or ("", self._approvals)
-        if turn_id is None or ticket.turn_id == turn_id:
+        # One without an id may be any turn but the one that runs now, and while one runs nobody can tell which it is.
+        if self._is_idle if turn_id is None else ticket.turn_id == turn_id:
             return answer(self._runtime, ticket, approvals)
         return self._is_idle and answer(self._runtime, ticket, self._approvals)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import NoneType
 from typing import Literal, TypeAlias, TypedDict, TypeVar, Unpack
@@ -14,6 +15,7 @@ from msgspec.structs import force_setattr, replace
 
 from codex_runtime._sansio import permissions
 from codex_runtime._sansio.any_hook import AnyHook
+from codex_runtime._sansio.discreet import Discreet, masked
 from codex_runtime._sansio.envelope import JsonValue
 from codex_runtime._sansio.permissions import ApprovalPolicy, SandboxMode
 from codex_runtime.errors import ConfigError
@@ -108,12 +110,12 @@ class RunOptions(TurnOptions, total=False):
     ephemeral: bool
 
 
-class RunProfile(Struct, frozen=True, kw_only=True):
+class RunProfile(Discreet, frozen=True, kw_only=True):
     """Options of a session or of a single turn. The defaults are the safe ones.
 
     - ``model``, ``effort``, ``summary``: ``None`` leaves them to the server's configuration.
     - ``sandbox``: what commands may touch; ``network`` and ``writable_roots`` (absolute paths) widen it.
-      ``"danger-full-access"`` also needs ``allow_full_access=True``.
+      ``"danger-full-access"`` and ``writable_roots`` also need ``allow_full_access=True``.
     - ``approvals``: who answers when the agent asks for leave. ``"decline"`` (nobody), ``"accept"`` (always yes),
       ``"stream"`` (whoever reads the turn's events), or a ``handler(ticket)``. A coroutine function that
       ends without an answer says no; a plain one answers at once or keeps the ticket. Silence is always a no.
@@ -177,6 +179,9 @@ class RunProfile(Struct, frozen=True, kw_only=True):
         for name in ("model", "effort", "summary"):
             if getattr(self, name) == "":
                 raise ConfigError(name, "must not be empty; leave it out for the default")
+
+    def _shown(self) -> dict[str, object]:
+        return {"settings": masked(self.settings)}  # there may be keys and headers among them
 
     def changed(self, **options: Unpack[RunOptions]) -> RunProfile:
         """Return a profile with some options replaced. Raises :class:`ConfigError` for a name that is none."""
@@ -264,10 +269,12 @@ class RunProfile(Struct, frozen=True, kw_only=True):
 
 def folder(cwd: PathLike | None) -> str:
     """Return the absolute path of an existing folder. The server would take any, and fail later in odd ways."""
-    path = Path(_path("cwd", cwd or ".")).expanduser().absolute()
-    if not path.is_dir():
-        raise ConfigError("cwd", f"{os.fspath(cwd or '.')!r} is not an existing folder")
-    return _sendable("cwd", str(path))
+    text = _path("cwd", cwd or ".")
+    with suppress(OSError, RuntimeError):  # a name too long to be looked for, nobody's home, our own folder is gone
+        path = Path(text).expanduser().absolute()
+        if path.is_dir():
+            return _sendable("cwd", str(path))
+    raise ConfigError("cwd", f"{text!r} is not an existing folder")
 
 
 def inputs(prompt: Prompt, cwd: str) -> list[JsonValue]:
@@ -308,10 +315,12 @@ def _joined(text: str, more: str) -> str:
 
 
 def _existing(path: PathLike, cwd: str) -> str:
-    resolved = Path(cwd, Path(_path("prompt", path)).expanduser())
-    if not resolved.exists():
-        raise ConfigError("prompt", f"the attachment {os.fspath(path)!r} does not exist")
-    return str(resolved)
+    text = _path("prompt", path)
+    with suppress(OSError, RuntimeError):  # as for folders
+        resolved = Path(cwd, Path(text).expanduser())
+        if resolved.exists():
+            return str(resolved)
+    raise ConfigError("prompt", f"the attachment {text!r} does not exist")
 
 
 def _path(name: str, path: object) -> str:

@@ -17,12 +17,14 @@ import os
 import threading
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
+from contextvars import ContextVar, copy_context
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 from msgspec.structs import replace
 
+from codex_runtime._io.worker import carried
 from codex_runtime._sansio import server_requests as rules
 from codex_runtime._sansio.decisions import Decision
 from codex_runtime._sansio.hooks import (
@@ -62,6 +64,10 @@ T = TypeVar("T")
 GRACE = 1.0
 # Threads of hooks that do not come back cannot be stopped. With so many of them, no more are started.
 _THREADS = threading.BoundedSemaphore(64)
+# So many hooks may be at work within each other: one that does what it watches would call itself for ever, and quicker than
+# it can be stopped.
+MAX_DEPTH = 8
+_WITHIN: ContextVar[tuple[asyncio.Event, ...]] = ContextVar("codex-runtime: hooks within hooks", default=())
 # As many issues are kept of one operation.
 MAX_ISSUES = 256
 
@@ -208,7 +214,9 @@ class Operation:
                     turn_id=context.turn_id,
                 )
             )
-        except Exception as error:  # noqa: BLE001  a guest's fault stays the guest's
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # noqa: BLE001  a guest's fault stays the guest's
             self.issue("on_decision", context.phase, "execution", repr(error))
 
     def _context(self, phase: Phase, **known: object) -> HookContext:
@@ -230,12 +238,16 @@ class Operation:
         context = replace(context, metadata=dict(context.metadata))
         kind: IssueKind = "execution"
         try:
+            if sum(not over.is_set() for over in _WITHIN.get()) >= MAX_DEPTH:
+                raise _FullError(f"{MAX_DEPTH} hooks are at work within each other")
             answer = await self._in_time(_call(hook, context), hook.timeout, f"hook {hook.name}")
         except _LateError as late:
             kind, problem = "timeout", str(late)
         except _FullError as full:
             kind, problem = "internal", str(full)
-        except Exception as error:  # noqa: BLE001  a guest's fault stays the guest's
+        except (asyncio.CancelledError, GeneratorExit, KeyboardInterrupt, SystemExit):
+            raise  # we are stopped, or all is
+        except BaseException as error:  # noqa: BLE001  a guest's fault stays the guest's
             problem = str(error) or repr(error)
         else:
             told = problem_with(phase, answer)
@@ -248,7 +260,8 @@ class Operation:
     async def _in_time(self, work: Coroutine[object, None, T], seconds: float, name: str) -> T:
         loop = asyncio.get_running_loop()
         late: asyncio.Future[T] = loop.create_future()
-        timer = self._clock.call_at(self._clock.monotonic() + seconds, late.cancel)
+        until = self._clock.monotonic() + seconds
+        timer = self._clock.call_at(until, late.cancel)
         task = loop.create_task(work, name=name)
         try:
             await asyncio.wait([task, late], return_when=asyncio.FIRST_COMPLETED)
@@ -256,12 +269,16 @@ class Operation:
                 raise _LateError(f"no answer within {seconds:g} s")
             if task.cancelled():
                 raise _LateError("it cancelled itself")
-            return task.result()
+            result = task.result()
+            # Whoever held up the loop: a leave that comes too late is none. A no, or a change, holds.
+            if self._clock.monotonic() >= until and (result is None or isinstance(result, Allow | Ask)):
+                raise _LateError(f"the loop was held up, and there was no answer within {seconds:g} s")
+            return result
         finally:
             timer.cancel()
+            task.add_done_callback(_forget)  # also what it came to while we ourselves were stopped
             if not task.done():
                 task.cancel()
-                task.add_done_callback(_forget)
                 await asyncio.wait([task], timeout=GRACE)
 
 
@@ -270,23 +287,28 @@ class _LateError(Exception):
 
 
 class _FullError(Exception):
-    """There are no more threads for hooks."""
+    """There are no more threads for hooks, or too many of them within each other."""
 
 
 async def _call(hook: AnyHook, context: HookContext) -> object:
-    call = hook.call
-    if inspect.iscoroutinefunction(call) or inspect.iscoroutinefunction(type(call).__call__):
-        answer: object = call(context)
-    else:
-        answer = await _on_a_thread(call, context)
-    return await answer if inspect.isawaitable(answer) else answer
+    call, over = hook.call, asyncio.Event()
+    # For this task, and for what it starts; those that go on when it is over are within it no more.
+    _WITHIN.set((*(outer for outer in _WITHIN.get() if not outer.is_set()), over))
+    try:
+        if inspect.iscoroutinefunction(call) or inspect.iscoroutinefunction(type(call).__call__):
+            answer: object = call(context)
+        else:
+            answer = await _on_a_thread(call, context)
+        return await answer if inspect.isawaitable(answer) else answer
+    finally:
+        over.set()
 
 
 async def _on_a_thread(function: Callable[[HookContext], T], context: HookContext) -> T:
     """Call a function that may block. Nothing waits for a thread that nobody wants any more."""
     if not _THREADS.acquire(blocking=False):
         raise _FullError("too many hooks still run and cannot be stopped")
-    loop = asyncio.get_running_loop()
+    loop, scope = asyncio.get_running_loop(), copy_context()
     done: asyncio.Future[T] = loop.create_future()
 
     def settle(tell: Callable[..., None], what: object) -> None:
@@ -296,11 +318,9 @@ async def _on_a_thread(function: Callable[[HookContext], T], context: HookContex
     def main() -> None:
         tell: Callable[..., None] = done.set_result
         try:
-            what: object = function(context)
-        except StopIteration as error:  # of all errors, a future cannot carry this one
-            tell, what = done.set_exception, RuntimeError(repr(error))
-        except Exception as error:  # noqa: BLE001  it is raised where the function was asked for
-            tell, what = done.set_exception, error
+            what: object = scope.run(function, context)
+        except BaseException as error:  # noqa: BLE001  it is raised where the function was asked for
+            tell, what = done.set_exception, carried(error)
         finally:
             _THREADS.release()
         with suppress(RuntimeError):  # the loop is closed: nobody wants to know

@@ -25,9 +25,10 @@ from contextlib import suppress
 from typing import IO, TYPE_CHECKING, cast
 
 import msgspec
-from msgspec import Struct, field
+from msgspec import field
 
 from codex_runtime._io.exit_watch import watch_exit
+from codex_runtime._sansio.discreet import Discreet, masked
 from codex_runtime._sansio.hooks import TIME_LIMIT, Allow, Ask, Deny, HookContext, HookMatcher, HookOutcome, Patch
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ _DECISIONS: Mapping[str, Callable[[str | None], Allow | Ask]] = {"allow": Allow,
 _CHANGES = ("prompt", "model", "attachments", "metadata")
 
 
-class ShellHook(Struct, frozen=True):
+class ShellHook(Discreet, frozen=True):
     """A program to be called at some phases: ``sh -c command``, with the context as JSON on its standard input.
 
     ``env`` is laid over our environment (``None`` removes a name); ``cwd`` is where it runs, by default the session's folder.
@@ -58,6 +59,9 @@ class ShellHook(Struct, frozen=True):
     timeout: float = TIME_LIMIT
     env: Mapping[str, str | None] = field(default_factory=dict)
     cwd: str | None = None
+
+    def _shown(self) -> dict[str, object]:
+        return {"env": masked(self.env)}
 
     async def call(self, context: HookContext) -> HookOutcome:
         """Run the program. Raises :class:`OSError` or :class:`ValueError` if that, or its answer, makes no sense."""
@@ -105,8 +109,16 @@ class _Run:
         self._close_stdout()
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
-        if not self._exited.done():
-            await asyncio.wait([self._exited], timeout=GRACE)
+        try:
+            if not self._exited.done():
+                await asyncio.wait([self._exited], timeout=GRACE)
+        except asyncio.CancelledError:
+            # Nobody waits any more, but its status has to be taken: else it would stay in the table of processes.
+            self._exited.add_done_callback(lambda _: self._reap())
+            raise
+        return self._reap()
+
+    def _reap(self) -> int | None:
         self._watch.close()
         status = self._watch.reap()
         code = None if status is None else os.waitstatus_to_exitcode(status)

@@ -23,6 +23,11 @@ T = TypeVar("T")
 RequestId: TypeAlias = int | str
 """The id of a request, ours or the server's."""
 
+# What is never shown. The words of the pinned schema for it.
+CREDENTIALS = frozenset({"access_token", "api_key", "auth_bearer_token", "secret_access_key", "session_token", "token"})
+# What may hold some, under names of others' choosing.
+TABLES = frozenset({"config", "edits", "env", "http_headers", "query_params"})
+
 if TYPE_CHECKING:
     Json: TypeAlias = object
 else:
@@ -32,6 +37,21 @@ else:
 
 class Wire(Struct, frozen=True, rename="camel", repr_omit_defaults=True):
     """The base of every generated struct: frozen, keyword-only, snake_case here and upstream's spelling on the wire."""
+
+    def __rich_repr__(self) -> list[tuple[str, object]]:
+        """Name the fields that are not as by default; credentials stay hidden."""
+        told = Struct.__rich_repr__(self)
+        return [(name, "***" if self._hides(name, value) else value) for name, value in told]
+
+    def _hides(self, name: str, value: object) -> bool:
+        if name == "value":
+            return hasattr(self, "key_path")  # a setting, whatever it is called
+        return (name in CREDENTIALS and isinstance(value, str)) or (
+            name in TABLES and isinstance(value, (dict, list, tuple))
+        )
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self.__rich_repr__())})"
 
 
 class Unknown(dict[str, object]):

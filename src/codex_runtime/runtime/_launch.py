@@ -34,6 +34,7 @@ def launcher_of(config: RuntimeConfig) -> Launcher:
         ProcessSpec(
             argv=argv,
             env=config.environment(),
+            inherit=tuple(config.inherit_env),
             cwd=None if config.cwd is None else os.fspath(config.cwd),
             stderr_tail_bytes=config.stderr_tail,
             graces=config.graces,

@@ -15,15 +15,15 @@ import os
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 from functools import partial
-from itertools import count
 from types import MappingProxyType
-from typing import TYPE_CHECKING, TypeAlias, cast
+from typing import TYPE_CHECKING, Protocol, TypeAlias, cast
 
 from codex_runtime._io.alarm import Alarm
 from codex_runtime._sansio import server_requests as rules
 from codex_runtime._sansio.decisions import Decision
 from codex_runtime._sansio.state import PendingRequest
 from codex_runtime.errors import CodexError, LocalProtocolError, ServerRequestNotFoundError
+from codex_runtime.runtime._dispatch import contain
 from codex_runtime.runtime._ticket import Ticket
 
 if TYPE_CHECKING:
@@ -40,6 +40,20 @@ __all__ = ["Desk"]
 Taker: TypeAlias = "Callable[[Ticket], bool]"
 
 
+class Write(Protocol):
+    """Puts a line on the link that it is for."""
+
+    def __call__(self, link: Link[Call], line: bytes, /, *, is_secret: bool = False) -> None:
+        """``is_secret``: who follows both directions shall not see what it says."""
+
+
+# A server that asks for more when it has left so many bytes unread will never read its answers.
+MAX_UNREAD = 16 * 1024 * 1024
+# Ids that were used for two things at once, and so for nothing any more. A server that does so often is refused one by one.
+MAX_SPOILT = 1024
+TWICE = "the server asks two things under one id"
+
+
 class Desk:
     """All open server requests of one runtime, and the rule for who gets to answer them."""
 
@@ -49,7 +63,7 @@ class Desk:
         clock: Clock,
         counters: Counters,
         on_change: Callable[[], None] | None,
-        write: Callable[[Link[Call], bytes], None],
+        write: Write,
         items: Callable[[Ticket], Sequence[JsonValue]],
         config: RuntimeConfig,
     ) -> None:
@@ -68,9 +82,10 @@ class Desk:
         self._deadline = config.server_request_deadline
         self._deadlines = config.server_request_deadlines
         self._capacity = config.max_open_server_requests
-        self._ids = map(("{:08x}" + os.urandom(12).hex()).format, count())
         self.waiting: dict[str, Ticket] = {}
-        self._asked: dict[tuple[int, object], list[Ticket]] = {}  # the same, by generation and the server's own id
+        self._asked: dict[tuple[int, object], Ticket] = {}  # the same, by generation and the server's own id
+        self._spoilt: set[tuple[int, object]] = set()
+        self._unread = 0  # bytes of answers since the link was last empty
         self._pending: dict[str, PendingRequest] = {}  # as the state showed them last
         self._tasks: set[asyncio.Task[None]] = set()
         self._queues: list[_Queue] = []
@@ -100,37 +115,83 @@ class Desk:
         except KeyError:
             raise ServerRequestNotFoundError(f"no open server request has the id {ticket_id!r}") from None
 
+    def take_in(
+        self, link: Link[Call], asked: Sequence[Envelope], takers_of: Callable[[Envelope], tuple[Taker, ...]]
+    ) -> None:
+        """Take in all that one read asks. Never waits, never raises."""
+        if len(asked) > 1:
+            # Looked at before any of it is opened: a plain handler answers at once, and knows no twin.
+            first: dict[object, Envelope] = {}
+            for envelope in asked:
+                if not _is_same(first.setdefault(envelope.rpc_id, envelope), envelope):
+                    self._spoil((link.generation, envelope.rpc_id))
+        for envelope in asked:
+            self.open(link, envelope, takers_of(envelope))
+
     def open(self, link: Link[Call], envelope: Envelope, takers: tuple[Taker, ...]) -> None:
         """Take in a request and find somebody to answer it; nobody means no. Never waits, never raises."""
-        if not _can_answer(link, envelope):
-            self._counters.malformed += 1
+        if self._cannot_be_answered(link, envelope):
+            return
+        method, asked = envelope.method or "", (link.generation, envelope.rpc_id)
+        twin = self._asked.get(asked)
+        if twin is not None and _is_same(twin.envelope, envelope):
+            # Once more: whoever answers the first answers both. It may be asked again for who is here by now.
+            if twin._worker is None:  # noqa: SLF001  # one unit: ticket and desk
+                self._offer(twin, takers)
             return
         if self._loop is None:
             self._loop = asyncio.get_running_loop()
         self._counters.server_requests += 1
-        method = envelope.method or ""
+        if twin is not None:
+            twin.withdraw(TWICE)
         deadline = envelope.stamp.monotonic + self._deadlines.get(method, self._deadline)
-        ticket = Ticket(self, link, envelope, next(self._ids), deadline)
+        # Whoever knows one id, or many, knows no other: it may be all that somebody has to show for the right to answer.
+        ticket = Ticket(self, link, envelope, os.urandom(16).hex(), deadline)
         if deadline < self._alarm.at:
             self._alarm.by(deadline)
         self.waiting[ticket.id] = ticket
-        self._asked.setdefault((link.generation, envelope.rpc_id), []).append(ticket)
+        self._asked[asked] = ticket
         if self._on_change is not None:
             self._on_change()
-        if method not in rules.KNOWN:
-            _decline(ticket, "nobody", "unknown to this version")
-        elif len(self.waiting) > self._capacity:
-            _decline(ticket, "nobody", "too many server requests are open")
+        if (objection := self._objection(ticket, twin)) is not None:
+            _decline(ticket, "nobody", objection)
         elif not self._offer(ticket, takers):
             _decline(ticket, "nobody", rules.NOBODY)
 
-    def send(self, link: Link[Call], rpc_id: RpcId, answer: rules.Answer) -> None:
-        """Write an answer to the link that asked."""
+    def _spoil(self, asked: tuple[int, object]) -> None:
+        if len(self._spoilt) < MAX_SPOILT:
+            self._spoilt.add(asked)
+
+    def _cannot_be_answered(self, link: Link[Call], envelope: Envelope) -> bool:
+        if not _can_answer(link, envelope):
+            self._counters.malformed += 1
+            return True
+        if not link.unsent:
+            self._unread = 0
+        elif self._unread > MAX_UNREAD:
+            link.kill("it asks and reads no answers")
+            return True
+        return False
+
+    def _objection(self, ticket: Ticket, twin: Ticket | None) -> str | None:
+        """Return why this is nobody's to allow, if it is not."""
+        asked = (ticket.generation, ticket.envelope.rpc_id)
+        if twin is not None:
+            self._spoil(asked)
+        if twin is not None or asked in self._spoilt:
+            return TWICE  # what is written under this id may be taken for the answer to either, so it can only be a no
+        if ticket.method not in rules.KNOWN:
+            return "unknown to this version"
+        return "too many server requests are open" if len(self.waiting) > self._capacity else None
+
+    def send(self, link: Link[Call], rpc_id: RpcId, answer: rules.Answer, *, is_secret: bool) -> None:
+        """Write an answer to the link that asked. ``is_secret``: what it says is for the server alone."""
         if isinstance(answer, rules.Reply):
             line = link.peer.answer(rpc_id, answer.result)
         else:
             line = link.peer.refuse(rpc_id, answer.code, answer.message, answer.data)
-        self._write(link, line)
+        self._unread += len(line)
+        self._write(link, line, is_secret=is_secret and isinstance(answer, rules.Reply))
 
     def closed(self, ticket: Ticket, answer: rules.Answer | None, by: str | None) -> None:
         """Forget a settled ticket, stop whoever still works on it, and put it on record."""
@@ -140,11 +201,7 @@ class Desk:
         if ticket.is_approval:
             self._counters.approvals.add(outcome, wait)
         del self.waiting[ticket.id]
-        key = (ticket.generation, ticket.envelope.rpc_id)
-        if len(same := self._asked[key]) == 1:
-            del self._asked[key]
-        else:
-            same.remove(ticket)
+        del self._asked[ticket.generation, ticket.envelope.rpc_id]
         worker = ticket._worker  # noqa: SLF001  # one unit: ticket and desk
         if worker is not None and worker is not asyncio.current_task():
             worker.cancel()
@@ -159,8 +216,9 @@ class Desk:
         """Withdraw what the server says is no longer needed. Called with each read while tickets are open."""
         for envelope in envelopes:
             if envelope.method == "serverRequest/resolved":
-                if (rpc_id := rules.resolved_id(envelope.raw)) is not None:
-                    self._withdraw(list(self._asked.get((envelope.generation, rpc_id), ())))
+                rpc_id = rules.resolved_id(envelope.raw)
+                if rpc_id is not None and (ticket := self._asked.get((envelope.generation, rpc_id))) is not None:
+                    self._withdraw([ticket])
             elif envelope.method == "turn/completed" and (turn_id := envelope.turn_id):
                 self._withdraw([t for t in self.tickets() if t.turn_id == turn_id])
 
@@ -206,8 +264,8 @@ class Desk:
         for taker in takers:
             try:
                 taken = taker(ticket)
-            except Exception:  # noqa: BLE001  # a guest's fault stays the guest's
-                self._counters.guest_errors += 1
+            except BaseException as error:  # noqa: BLE001  # a guest's fault stays the guest's
+                contain(error, self._counters)
                 taken = False
             if taken or ticket.is_settled:
                 return True
@@ -239,8 +297,8 @@ class Desk:
         ticket.holder = "handler"
         try:
             work = handler(ticket)
-        except Exception:  # noqa: BLE001  # a guest's fault stays the guest's
-            self._counters.guest_errors += 1
+        except BaseException as error:  # noqa: BLE001  # a guest's fault stays the guest's
+            contain(error, self._counters)
             _decline(ticket, "handler", "the handler failed")
             return
         if work is not None and isinstance(work, Awaitable):
@@ -322,8 +380,8 @@ class Desk:
                 ticket_id=ticket.id,
             )
             tell(decision)
-        except Exception:  # noqa: BLE001  # a guest's fault stays the guest's
-            self._counters.guest_errors += 1
+        except BaseException as error:  # noqa: BLE001  # a guest's fault stays the guest's
+            contain(error, self._counters)
 
     def _withdraw(self, tickets: list[Ticket], reason: str = "the server no longer needs it") -> None:
         for ticket in tickets:
@@ -364,9 +422,7 @@ class _Queue:
         return self._items.popleft() if self._items else None
 
     def rest(self) -> list[Ticket]:
-        items = list(self._items)
-        self._items.clear()
-        return items
+        return list(self._items)
 
 
 def _pending_of(ticket: Ticket) -> PendingRequest:
@@ -390,6 +446,10 @@ def _decline(ticket: Ticket, holder: Decider, reason: str) -> None:
 
 async def _awaited(work: Awaitable[None]) -> None:
     await work
+
+
+def _is_same(one: Envelope, other: Envelope) -> bool:
+    return one is other or (one.method, one.params) == (other.method, other.params)
 
 
 def _can_answer(link: Link[Call], envelope: Envelope) -> bool:

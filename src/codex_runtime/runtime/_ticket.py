@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol, final
+from typing import TYPE_CHECKING, NoReturn, Protocol, final
 
 from msgspec import UNSET
 
 from codex_runtime._sansio import server_requests as rules
+from codex_runtime._sansio.decisions import is_secret
 from codex_runtime._sansio.server_requests import Outcome
 from codex_runtime.errors import AlreadySettledError
 from codex_runtime.runtime._answering import Answering
@@ -33,8 +34,8 @@ _YES = ("accepted", "answered")
 class TicketDesk(Protocol):
     """The desk, as far as its tickets know it."""
 
-    def send(self, link: Link[Call], rpc_id: RpcId, answer: rules.Answer) -> None:
-        """Write an answer to the link that asked."""
+    def send(self, link: Link[Call], rpc_id: RpcId, answer: rules.Answer, *, is_secret: bool) -> None:
+        """Write an answer to the link that asked. ``is_secret``: what it says is for the server alone."""
 
     def require_loop(self) -> None:
         """Refuse a caller on a thread or on another loop: :class:`LocalProtocolError`."""
@@ -155,6 +156,10 @@ class Ticket(Answering):
             self._done = asyncio.get_running_loop().create_future()
         return await asyncio.shield(self._done)
 
+    @property
+    def _is_secret(self) -> bool:
+        return is_secret(self.method, self.envelope.params if self.method == rules.USER_INPUT else None)
+
     def _told(self) -> JsonValue:
         return self.envelope.params
 
@@ -168,7 +173,7 @@ class Ticket(Answering):
             self._desk.end_if_late(self)  # a yes that comes too late is none, also where the loop was held up
         if self.outcome is not None:
             raise AlreadySettledError(f"this {self.method} is already {self.outcome}")
-        self._desk.send(self._link, self._rpc_id, answer)
+        self._desk.send(self._link, self._rpc_id, answer, is_secret=self._is_secret)
         self._close(outcome, answer, reason, by)
 
     def _close(self, outcome: Outcome, answer: rules.Answer | None, reason: str | None, by: str | None) -> None:
@@ -177,6 +182,10 @@ class Ticket(Answering):
         if self._done is not None:
             self._done.set_result(outcome)
         self._desk.closed(self, answer, by)
+
+    def __reduce__(self) -> NoReturn:
+        """Refuse to be copied: a copy could be settled once more."""
+        raise TypeError("a ticket cannot be copied; hand on its id, and find it by Runtime.ticket(id)")
 
     def __repr__(self) -> str:
         """Name the method and how it stands, never the payload."""

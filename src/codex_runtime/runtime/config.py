@@ -16,6 +16,7 @@ from codex_runtime._io.fanout import Gap, Overflow
 from codex_runtime._io.process import Graces
 from codex_runtime._io.transport import Launcher
 from codex_runtime._sansio.decisions import Decision
+from codex_runtime._sansio.discreet import HIDDEN, Discreet, masked
 from codex_runtime._sansio.framing import DEFAULT_LINE_LIMIT
 from codex_runtime._sansio.permissions import check_setting
 from codex_runtime._sansio.projection import StateLimits
@@ -40,15 +41,18 @@ class Restarted(Struct, frozen=True):
     exit: Exit
 
 
-class RuntimeConfig(Struct, frozen=True, kw_only=True):
+class RuntimeConfig(Discreet, frozen=True, kw_only=True):
     """How a runtime starts, supervises and talks to its app server. Every wait in it is in seconds.
 
     What is run:
 
     - ``binary``: the codex binary; ``None`` looks at ``CODEX_BINARY``, the wheel and PATH. ``command`` replaces the whole
       command line, ``launcher`` the whole process (a fake, a replay).
-    - ``codex_home``: sets ``CODEX_HOME``; must exist. ``env``: added to our own environment, ``None`` removes a name.
+    - ``codex_home``: sets ``CODEX_HOME``; must exist. ``env``: laid over what is inherited, ``None`` removes a name.
       ``cwd``: the server's own folder, not the one that sessions work in. ``settings``: ``-c key=value`` overrides.
+    - ``inherit_env``: what the server gets of our own environment beside what every program needs (PATH, HOME, the language,
+      TMPDIR, ``CODEX_*``, ...), and with it every command that the agent runs: names, or how they begin, as in ``"AWS_*"``.
+      ``("*",)`` is all of it, also its passwords. A proxy and a provider's key have to be named.
 
     Or what is connected to: ``address`` of a server that listens already, ``ws://HOST:PORT`` or ``unix:///PATH``, in place of
     all of the above; it needs the extra ``ws``. ``token`` is text, a :class:`TokenFile` or a :class:`SignedToken`; away
@@ -61,7 +65,7 @@ class RuntimeConfig(Struct, frozen=True, kw_only=True):
 
     Bounds: ``start_deadline`` for launch and greeting, and once more for sessions to find their threads again;
     ``request_deadline`` for each request that does not bring its own, ``max_in_flight`` requests at a time (the real
-    server loses requests above some 130), ``overload_retries`` for requests refused as overload, ``line_limit`` bytes
+    server loses requests above some 130) and ``max_waiting`` in line behind them, ``overload_retries`` for requests refused as overload, ``line_limit`` bytes
     for one inbound line, ``block_patience`` for how long a blocking subscriber may hold up the pipe.
 
     Server requests: ``on_server_request`` settles those that no session takes; without it, and with nobody iterating
@@ -93,6 +97,7 @@ class RuntimeConfig(Struct, frozen=True, kw_only=True):
     launcher: Launcher | None = None
     codex_home: str | os.PathLike[str] | None = None
     env: Mapping[str, str | None] = field(default_factory=dict)
+    inherit_env: tuple[str, ...] = ()
     cwd: str | os.PathLike[str] | None = None
     settings: Mapping[str, str] = field(default_factory=dict)
     address: str | None = None
@@ -109,6 +114,7 @@ class RuntimeConfig(Struct, frozen=True, kw_only=True):
     start_deadline: float = 30.0
     request_deadline: float = 30.0
     max_in_flight: int = 64
+    max_waiting: int = 16_384
     overload_retries: int = 5
     line_limit: int = DEFAULT_LINE_LIMIT
     allow_full_access: bool = False
@@ -150,6 +156,8 @@ class RuntimeConfig(Struct, frozen=True, kw_only=True):
                 raise ConfigError(name, "must be printable ASCII text; the server puts it into an HTTP header")
         if not _are_texts([text for pair in self.env.items() for text in pair if text is not None]):
             raise ConfigError("env", "must have text as names, and text or None as values")
+        if not _are_texts(self.inherit_env):
+            raise ConfigError("inherit_env", 'must be a tuple of names, or ("*",) for all of them')
         for key, value in self.env.items():
             if not key or "=" in key or "\0" in key or (value is not None and "\0" in value):
                 raise ConfigError("env", f"{key!r} is not a usable environment variable")
@@ -169,7 +177,7 @@ class RuntimeConfig(Struct, frozen=True, kw_only=True):
     def _check_address(self) -> None:
         if self.address is not None:
             check_access(self.address, self.token, allow_unauthenticated=self.allow_unauthenticated)
-            for name in ("codex_home", "env", "cwd", "settings"):
+            for name in ("codex_home", "env", "inherit_env", "cwd", "settings"):
                 if getattr(self, name):
                     raise ConfigError(name, "cannot be set for a server that already runs")
             if self.watchdog is not None and self.watchdog.rss_limit is not None:
@@ -182,7 +190,7 @@ class RuntimeConfig(Struct, frozen=True, kw_only=True):
             _seconds(name, getattr(self, name))
         for method, seconds in self.server_request_deadlines.items():
             _seconds(f"server_request_deadlines[{method!r}]", seconds)
-        for name in ("max_in_flight", "line_limit", "stderr_tail", "max_open_server_requests"):
+        for name in ("max_in_flight", "max_waiting", "line_limit", "stderr_tail", "max_open_server_requests"):
             if getattr(self, name) < 1:
                 raise ConfigError(name, "must be 1 or more")
         if self.overload_retries < 0:
@@ -212,23 +220,15 @@ class RuntimeConfig(Struct, frozen=True, kw_only=True):
             return
         if not self.state:
             raise ConfigError("state_store", "has nothing to keep with state=False")
-        for name in ("open", "save", "set_aside", "close"):
+        for name in ("open", "save", "is_there", "set_aside", "close"):
             if not hasattr(self.state_store, name):
                 raise ConfigError(
                     "state_store", f"{type(self.state_store).__name__} has no {name}; subclass StateStore"
                 )
 
-    def __rich_repr__(self) -> list[tuple[str, object]]:
-        """Name every field, and show no secret: tokens and the values of variables and settings stay hidden."""
-        hidden: dict[str, object] = {
-            "token": "***" if isinstance(self.token, str) else self.token,
-            "env": dict.fromkeys(self.env, "***"),
-            "settings": dict.fromkeys(self.settings, "***"),
-        }
-        return [(name, hidden[name] if name in hidden else getattr(self, name)) for name in self.__struct_fields__]
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self.__rich_repr__())})"
+    def _shown(self) -> dict[str, object]:
+        token = HIDDEN if isinstance(self.token, str) else self.token
+        return {"token": token, "env": masked(self.env), "settings": masked(self.settings)}
 
     def environment(self) -> dict[str, str | None]:
         """What is added to our own environment for the child."""
@@ -259,7 +259,7 @@ def _action(name: str, action: str) -> None:
 def _folder(name: str, path: str | os.PathLike[str] | None) -> None:
     if path is None:
         return
-    if not Path(path).is_dir():
+    if not os.path.isdir(path):  # noqa: PTH112  Path raises for a name too long to be looked for
         raise ConfigError(name, f"{os.fspath(path)!r} is not an existing folder")
     if not os.access(path, os.R_OK | os.X_OK):
         raise ConfigError(name, f"{os.fspath(path)!r} cannot be read")
