@@ -145,6 +145,7 @@ def nothing_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
     if request.node.stash.get(failed_key, False):
         return
     left = left_since(stash[baseline_key])
+    gc.freeze()  # what is still there is pytest's own and stays; to look at it after each test would take ever longer
     if left:
         raise LeftBehindError("left behind:\n" + "\n".join(f"  {line}" for line in left.describe()))
 

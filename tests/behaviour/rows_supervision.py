@@ -14,10 +14,11 @@ SUPERVISION = (
     ),
     Requirement(
         id="R059",
-        sentence="A server that ends by itself in good order is not started again, unless that is wished.",
+        sentence="A server that ends by itself in good order, leaving nothing undone, is not started again, unless that is wished.",
         tests=(
             "tests/sansio/test_restart.py::test_the_policy_and_the_exit_decide",
             "tests/runtime/test_supervisor.py::test_the_rule_says_who_is_started_again",
+            "tests/runtime/test_supervisor.py::test_a_server_that_leaves_its_work_undone_has_failed",
         ),
     ),
     Requirement(

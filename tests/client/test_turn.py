@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 
 import pytest
 
@@ -28,6 +30,7 @@ from codex_runtime.testing import (
     Pause,
     Say,
     Script,
+    Stall,
 )
 from tests.client.desk import CancelledAt, at_the_desk, in_a_session
 
@@ -210,3 +213,26 @@ def _no_longer_cancelled() -> None:
     task = asyncio.current_task()
     assert task is not None
     task.uncancel()
+
+
+# -- what is left of a turn --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("script", ["all of it", Script(Say("half"), FailTurn()), Script(Say("half"), Stall())])
+async def test_a_turn_that_is_over_is_freed_at_once(script: Script | str) -> None:
+    """It holds all that came of it, which may be megabytes: in a circle they would wait for the garbage collector."""
+    async with in_a_session(FakeAppServer(script)) as session:
+        gc.collect()
+        gc.disable()
+        try:
+            async with session.stream("go") as turn:
+                async for event in turn:
+                    if isinstance(event, TextDelta):
+                        break
+            trace, text = weakref.ref(turn), turn.result.text
+            del turn, event
+            await asyncio.sleep(0)
+            assert trace() is None
+        finally:
+            gc.enable()
+        assert text

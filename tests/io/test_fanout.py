@@ -408,3 +408,38 @@ async def test_readers_of_one_topic_get_their_part_and_nobody_looks_twice() -> N
     assert await read(wide) == [0, 1, 2, 3, 4, 5]
     assert sorted_ == [4, 1, 1]
     assert len(source.fanout) == 1
+
+
+# -- who is forgotten --------------------------------------------------------------------------------------------------
+
+
+async def test_a_subscription_that_is_forgotten_costs_nothing_any_more() -> None:
+    """Also one whose thread never says anything: what is written is looked at no more, and other doors are quick."""
+    source = Source()
+    kept = source.fanout.subscribe(topic="t")
+    forgotten = source.fanout.subscribe(topic="silent", outbound=True)
+    assert source.fanout.wants_outbound
+    del forgotten
+    source.publish("a")
+    assert not source.fanout.wants_outbound
+    assert source.fanout.subscriptions == (kept,)
+    kept.close()
+    kept.close()
+    assert len(source.fanout) == 0
+
+
+async def test_thousands_come_and_go_in_any_order() -> None:
+    """Each is found by what it is known by: nothing is built anew for one that leaves."""
+    source = Source()
+    some = [source.fanout.subscribe(topic=str(number % 7) if number % 2 else None) for number in range(2000)]
+    for subscription in some[::3]:
+        subscription.close()
+    left = [subscription for number, subscription in enumerate(some) if number % 3]
+    assert list(source.fanout.subscriptions) == left
+    source.publish("a")
+    assert [subscription.pending for subscription in left[:6]] == [
+        0 if subscription._topic is not None else 1 for subscription in left[:6]
+    ]
+    for subscription in left:
+        subscription.close()
+    assert len(source.fanout) == 0

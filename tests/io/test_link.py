@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import pytest
 
 from codex_runtime._io.link import Link
 from codex_runtime._sansio.restart import Exit
 from codex_runtime.errors import StartError
 from codex_runtime.testing._fake_server import FakeAppServer
-from tests.runtime.rig import until
+from tests.runtime.rig import turns, until
 
 
 class Heard:
@@ -58,6 +61,27 @@ async def test_a_link_that_was_never_opened_has_nothing_to_close() -> None:
     assert await link.aclose() is None
     with pytest.raises(RuntimeError, match="not open"):
         _ = link.transport
+
+
+@pytest.mark.parametrize("process", [True, False])
+async def test_a_link_that_was_lost_is_freed_at_once(*, process: bool) -> None:
+    """It holds pipes and what was told on stderr: a server that crashes all day must not leave that to the collector."""
+    async with FakeAppServer(process=process) as fake:
+        heard = Heard()
+        gc.collect()
+        gc.disable()
+        try:
+            link = heard.link()
+            await link.open(fake)
+            await until(lambda: fake.launches)
+            link.kill("enough")
+            await link.lost
+            traces = weakref.ref(link), weakref.ref(link.transport)
+            del link
+            await turns()
+            assert [trace() for trace in traces] == [None, None]
+        finally:
+            gc.enable()
 
 
 async def test_a_failed_launch_leaves_the_link_unopened() -> None:

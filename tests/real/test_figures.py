@@ -30,7 +30,7 @@ async def test_what_happened_can_be_read_off_the_figures(place: Place) -> None:
     config = {"sinks": (sink,), "on_restart": lambda _: restarted.set()}
     async with place.client(Reply(Exec("touch made-it")), "done", "again", config=config) as (client, _):
         runtime = client.runtime
-        runtime.subscribe(name="never reads", capacity=10)
+        never_read = runtime.subscribe(name="never reads", capacity=10)
         async with await client.start_session(cwd=place.workspace, **asks) as session:
             await session.run("go")
             assert runtime.pid is not None
@@ -47,6 +47,7 @@ async def test_what_happened_can_be_read_off_the_figures(place: Place) -> None:
         assert (dict(metrics.settled), metrics.approvals["accepted"].count) == ({"accepted": 1}, 1)
         assert (metrics.malformed, metrics.too_long, metrics.late_answers, metrics.guest_errors) == (0, 0, 0, 0)
         assert (lazy.name, lazy.pending, lazy.dropped) == ("never reads", 10, metrics.dropped)
+        assert never_read.pending == 10
         assert lazy.dropped + lazy.pending > 20
         assert (log.name, log.dropped) == (repr(sink), 0)
         assert (metrics.sinks[0].lost, metrics.sinks[0].errors) == (0, 0)

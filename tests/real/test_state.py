@@ -35,7 +35,8 @@ async def test_a_new_program_knows_the_thread_its_turn_and_its_items(place: Plac
         assert [item.kind for item in turn.items.values()] == ["userMessage", "commandExecution", "agentMessage"]
         assert {item.status for item in turn.items.values()} == {"completed"}
         _, command, message = turn.items.values()
-        assert (command.output, message.text) == ("from the command\n", "It says hello.")
+        assert command.output.endswith("from the command\n")  # a login shell may have said something before
+        assert message.text == "It says hello."
         assert thread.last_seq < 0
 
         resumed = await client.resume_session(session.thread_id, cwd=place.workspace)

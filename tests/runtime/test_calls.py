@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -23,6 +24,7 @@ from codex_runtime.errors import (
     RuntimeDeadError,
 )
 from codex_runtime.runtime import Envelope, RestartPolicy, Runtime
+from codex_runtime.runtime._calls import Call
 from codex_runtime.testing._clock import ManualClock
 from codex_runtime.testing._fake_orders import Refusal
 from codex_runtime.testing._fake_script import Bytes, StopReading
@@ -247,6 +249,32 @@ async def test_a_wait_for_the_pipe_ends_with_its_server() -> None:
             assert (runtime.generation, wire.launches) == (1, 2)
             wire.say({"id": wire.ids("ask")[0], "result": "here"})
             assert await call == "here"
+
+
+@pytest.mark.parametrize("kind", ["request", "notification"])
+async def test_a_call_that_failed_is_freed_at_once(kind: str) -> None:
+    """Its error names where it was raised, and there the call is known: in a circle both wait for the garbage collector."""
+    fake, clock = FakeAppServer(), ManualClock()
+    fake.never_answer("slow", times=None)
+    async with running(fake, clock, watchdog=None) as runtime:
+        gc.collect()
+        gc.disable()
+        try:
+            if kind == "request":
+                work = runtime.request("slow", deadline=1.0)
+            else:
+                fake.play(StopReading())
+                await runtime.notify("fill the pipe", {"text": "x" * 2_000_000})
+                work = runtime.notify("slow", deadline=1.0)
+            async with task(outcome(work)) as call:
+                await turns()
+                await clock.advance(1.0)
+                assert isinstance(await call, RequestTimeoutError)
+            del call, work
+            await turns()
+            assert [each for each in gc.get_objects() if isinstance(each, Call)] == []
+        finally:
+            gc.enable()
 
 
 async def test_calls_whose_time_is_over_together_fail_in_the_order_of_their_deadlines() -> None:

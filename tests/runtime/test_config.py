@@ -116,7 +116,7 @@ def test_folders_exist(name: str, tmp_path: Path) -> None:
     """Found now, not as a riddle on the server's stderr."""
     file = tmp_path / "file"
     file.write_text("")
-    for wrong in (tmp_path / "gone", file):
+    for wrong in (tmp_path / "gone", file, "x" * 5000):
         with pytest.raises(ConfigError, match="not an existing folder") as caught:
             RuntimeConfig(**{name: wrong})
         assert caught.value.field == name

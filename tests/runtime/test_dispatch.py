@@ -302,9 +302,10 @@ async def test_an_abandoned_blocking_subscription_slows_nobody_down_for_long() -
     fake, clock = FakeAppServer(), ManualClock()
     fake.on_request("echo", {})
     async with running(fake, clock, block_patience=2.0) as runtime:
-        runtime.subscribe(capacity=1, overflow="block")
+        abandoned = runtime.subscribe(capacity=1, overflow="block")
         fake.play(Notify("a"), Notify("b"))
         await turns()
+        assert abandoned.is_blocking
         await clock.advance(2.0)
         for _ in range(5):
             assert await runtime.request("echo") == {}

@@ -40,8 +40,9 @@ async def test_gauges_go_back_to_nothing() -> None:
     """After the end nothing is in flight, in line, open, subscribed or unsent."""
     fake = FakeAppServer()
     async with running(fake) as runtime:
-        runtime.subscribe()
+        subscription = runtime.subscribe()
         assert runtime.metrics.subscriptions == 1
+        assert subscription.pending == 0
     metrics = runtime.metrics
     gauges = ("in_flight", "queued", "open_server_requests", "subscriptions", "unsent")
     assert [getattr(metrics, name) for name in gauges] == [0] * 5
@@ -52,7 +53,7 @@ async def test_each_subscription_is_told_by_its_name() -> None:
     fake = Wire()
     async with running(fake) as runtime:
         slow = runtime.subscribe(name="slow", methods=["note"], capacity=2)
-        runtime.subscribe(name="one thread", thread="t")
+        other = runtime.subscribe(name="one thread", thread="t")
         for _ in range(5):
             fake.say({"method": "note"})
         await until(lambda: slow.dropped)
@@ -63,7 +64,7 @@ async def test_each_subscription_is_told_by_its_name() -> None:
         slow.close()
         assert isinstance(await anext(slow), Gap)
         metrics = runtime.metrics
-        assert [each.name for each in metrics.open_subscriptions] == ["one thread"]
+        assert [each.name for each in metrics.open_subscriptions] == [other.name]
         closed = metrics.closed_subscriptions
         assert (closed.count, closed.dropped, closed.gaps) == (1, 3, 1) == (1, metrics.dropped, metrics.gaps)
 
@@ -109,10 +110,10 @@ async def test_the_figures_can_be_written_as_json() -> None:
     fake = FakeAppServer()
     async with running(fake) as runtime:
         await runtime.request("account/read")
-        runtime.subscribe(name="a")
+        subscription = runtime.subscribe(name="a")
         plain = json.loads(json.dumps(runtime.metrics.as_dict()))
         assert plain["request_times"]["account/read"]["count"] == 1
-        assert plain["open_subscriptions"][0]["name"] == "a"
+        assert plain["open_subscriptions"][0]["name"] == subscription.name
         assert set(plain) == set(Metrics.__struct_fields__)
 
 

@@ -97,6 +97,31 @@ class Listener:
         self._heard.append("ready")
 
 
+async def test_a_server_that_dies_before_it_is_asked_is_a_lost_connection_like_any_other() -> None:
+    """Its death comes between the greeting and the first request; the next server is asked again."""
+    wire, clock = Wire(), ManualClock()
+    failures: list[BaseException | None] = []
+
+    async def back(request: Request) -> None:
+        if wire.launches == 2:
+            wire.end(Exit(code=2))
+        failures.append(await failure(request("back", {})))
+
+    async with running(wire, clock) as runtime:
+        runtime.on_restart("key", back)
+        wire.end(Exit(code=1))
+        await clock.advance(1.0)
+        await until(lambda: failures)
+        (error,) = failures
+        assert isinstance(error, ConnectionLostError)
+        assert (error.generation, error.exit) == (1, Exit(code=2))
+        await clock.advance(1.0)
+        await until(lambda: wire.ids("back"))
+        wire.say({"id": wire.ids("back")[0], "result": {}})
+        await runtime.wait_ready()
+        assert failures[1:] == [None]
+
+
 async def test_a_reattachment_that_fails_is_on_its_own() -> None:
     """Whether the server refuses it or it breaks, even before it is awaited."""
     fake, clock = FakeAppServer(), ManualClock()

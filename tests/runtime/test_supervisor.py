@@ -20,8 +20,9 @@ from codex_runtime.errors import (
 from codex_runtime.runtime import RestartPolicy, Runtime
 from codex_runtime.testing._clock import ManualClock
 from codex_runtime.testing._fake_orders import Refusal
-from codex_runtime.testing._fake_script import CloseStdout, Stderr
+from codex_runtime.testing._fake_script import CloseStdout, Script, Stderr
 from codex_runtime.testing._fake_server import FakeAppServer
+from codex_runtime.testing._reply import Stall
 from tests.runtime.rig import STEADY, Wire, config, failure, running, start, task, turns, until
 
 if TYPE_CHECKING:
@@ -177,6 +178,35 @@ async def test_the_rule_says_who_is_started_again(when: Any, code: int, again: b
         assert fake.launches == (2 if again else 1)
         assert runtime.generation == (1 if again else 0)
         assert dict(runtime.metrics.restarts) == ({f"exit status {code}": 1} if again else {})
+
+
+async def test_a_server_that_leaves_its_work_undone_has_failed() -> None:
+    """Whatever its status: the real one answers any SIGTERM with 0, also when somebody waits for an answer."""
+    fake, clock = FakeAppServer(), ManualClock()
+    fake.never_answer("model/list")
+    async with running(fake, clock) as runtime, task(failure(runtime.request("model/list"))) as call:
+        await fake.wait_for("model/list")
+        fake.die(code=0)
+        assert isinstance(await call, ConnectionLostError)
+        assert runtime.connection.phase == "restarting"
+        await clock.advance(1.0)
+        await runtime.wait_ready()
+        assert runtime.generation == 1
+        fake.die(code=0)  # nobody waits for anything now
+        await turns()
+        assert runtime.connection.phase == "dead"
+
+
+async def test_a_turn_that_was_begun_by_hand_is_work_as_well() -> None:
+    """Nobody listens to it but the state."""
+    fake, clock = FakeAppServer(Script(Stall())), ManualClock()
+    async with running(fake, clock) as runtime:
+        thread = (await runtime.request("thread/start", {}))["thread"]["id"]
+        await runtime.request("turn/start", {"threadId": thread, "input": [{"type": "text", "text": "go"}]})
+        await until(lambda: runtime.state.threads[thread].active_turn is not None)
+        fake.die(code=0)
+        await turns()
+        assert runtime.connection.phase == "restarting"
 
 
 async def test_the_pauses_grow_until_the_budget_is_spent() -> None:

@@ -35,7 +35,7 @@ def hear(peer: Peer[str], *messages: object) -> Received[str]:
 def test_the_greeting_is_written_in_order() -> None:
     """app-server.md section 2: initialize, its answer, initialized."""
     peer: Peer[str] = Peer()
-    assert peer.state is PeerState.NEW
+    assert (peer.state, peer.next_id) == (PeerState.NEW, 1)
     request_id, line = peer.greet({"clientInfo": {"name": "x"}}, "g")
     assert json.loads(line) == {"id": request_id, "method": "initialize", "params": {"clientInfo": {"name": "x"}}}
     assert hear(peer, {"id": request_id, "result": {"userAgent": "x"}}).answered[0][0] == "g"
@@ -49,12 +49,12 @@ def test_nothing_is_sent_before_the_greeting_is_over() -> None:
     with pytest.raises(LocalProtocolError, match="the connection is new; this needs it to be ready"):
         peer.request("thread/start", {}, "t")
     peer.greet({}, "g")
-    with pytest.raises(LocalProtocolError):
+    with pytest.raises(LocalProtocolError, match="the connection is greeting; this needs it to be ready"):
         peer.notify("x")
     with pytest.raises(LocalProtocolError):
         peer.greet({}, "again")
     peer.greeted()
-    with pytest.raises(LocalProtocolError):
+    with pytest.raises(LocalProtocolError, match="the connection is ready; this needs it to be greeting"):
         peer.greeted()
 
 
@@ -67,7 +67,9 @@ def test_answers_find_their_askers_in_any_order() -> None:
     assert peer.in_flight == 0
 
 
-@pytest.mark.parametrize("rpc_id", [99, -1, 10**30, 2.0, True, None, [2], "x", "2.0"])
+@pytest.mark.parametrize(
+    "rpc_id", [99, -1, 10**30, 2.0, True, None, [2], "x", "2.0", "", "-2", "\uff12", "0" * 18 + "2"]
+)
 def test_an_answer_with_another_id_is_late_and_settles_nothing(rpc_id: object) -> None:
     """M5: True == 1 == 1.0 to Python's dictionaries, not to us."""
     peer = ready(first_id=1)
@@ -83,6 +85,13 @@ def test_an_id_that_comes_back_as_text_still_counts() -> None:
     peer = ready()
     request_id, _ = peer.request("a", {}, "A")
     assert hear(peer, {"id": str(request_id), "result": {}}).answered[0][0] == "A"
+
+
+def test_an_id_as_text_may_have_as_many_digits_as_a_64_bit_number_surely_holds() -> None:
+    """Eighteen; with leading zeros it is still the same number."""
+    peer = ready()
+    request_id, _ = peer.request("a", {}, "A")
+    assert hear(peer, {"id": f"{request_id:018}", "result": {}}).answered[0][0] == "A"
 
 
 def test_a_second_answer_is_late() -> None:
@@ -118,7 +127,8 @@ def test_ids_go_on_where_the_last_connection_ended() -> None:
     first = ready()
     first.request("a", {}, "A")
     second = ready(first_id=first.next_id)
-    assert second.request("b", {}, "B")[0] > first.next_id - 1
+    ids = [second.request("b", {}, "B")[0] for _ in range(3)]
+    assert ids == [first.next_id + 1, first.next_id + 2, first.next_id + 3]
 
 
 def test_requests_of_the_server_are_told_apart() -> None:
@@ -131,12 +141,9 @@ def test_answers_and_refusals_keep_the_id_as_it_was() -> None:
     """The same JSON type goes back."""
     peer = ready()
     assert peer.answer("a", {"x": 1}) == b'{"id":"a","result":{"x":1}}\n'
-    assert json.loads(peer.refuse(0, -32000, "no", {"y": 2}))["error"] == {
-        "code": -32000,
-        "message": "no",
-        "data": {"y": 2},
-    }
-    assert "data" not in json.loads(peer.refuse(0, -32000, "no"))["error"]
+    refusal = {"code": -32000, "message": "no", "data": {"y": 2}}
+    assert json.loads(peer.refuse("a", -32000, "no", {"y": 2})) == {"id": "a", "error": refusal}
+    assert json.loads(peer.refuse(0, -32000, "no")) == {"id": 0, "error": {"code": -32000, "message": "no"}}
 
 
 def test_absent_params_are_an_empty_object() -> None:
@@ -157,9 +164,11 @@ def nested(depth: int) -> list[Any]:
 @pytest.mark.parametrize(
     ("params", "reason"),
     [
-        ({"text": "\ud800"}, "lone surrogate"),
-        ({"deep": nested(MAX_DEPTH)}, "nested deeper"),
-        ({"x": object()}, "cannot be written"),
+        ({"text": "\ud800"}, "the message holds a lone surrogate, which is not valid UTF-8"),
+        ({"deep": nested(MAX_DEPTH)}, "the message is nested deeper than 120 levels"),
+        ({"x": object()}, "the message cannot be written as JSON: Encoding objects of type object is unsupported"),
+        ({"x": 10**5000}, "the message cannot be written as JSON: Exceeds the limit"),
+        ({("a", "b"): 1}, "the message cannot be written as JSON: "),
     ],
 )
 def test_what_would_kill_or_be_dropped_by_the_server_is_refused(params: object, reason: str) -> None:
@@ -175,8 +184,28 @@ def test_a_value_that_holds_itself_is_refused() -> None:
     """No crash, no endless loop."""
     loop: list[object] = []
     loop.append(loop)
-    with pytest.raises(LocalProtocolError):
+    with pytest.raises(LocalProtocolError, match="the message is nested too deeply or holds itself"):
         ready().request("a", {"x": loop}, "A")
+
+
+@pytest.mark.parametrize(
+    "name", ["a", "a name so long that the message is longer than two brackets for each level " * 4]
+)
+def test_a_message_may_be_as_deep_as_the_server_reads_and_no_deeper(name: str) -> None:
+    """120 levels, of which the message itself is the first and its params, if they are an object, the second."""
+    _, line = ready().request("a", {name: nested(117), "beside": []}, "A")
+    assert _depth(line) == 120
+    with pytest.raises(LocalProtocolError, match="nested deeper"):
+        ready().request("a", {name: nested(118)}, "A")
+    with pytest.raises(LocalProtocolError, match="nested deeper"):
+        ready().notify("a", nested(119))
+
+
+def test_bytes_that_are_no_json_are_measured_like_any_others() -> None:
+    """A caller may hand raw bytes on; whatever they are, the error is the one that we promise."""
+    deep = bytes(set(range(256)) - set(b'"[]{}\\')) + b"[" * 121
+    with pytest.raises(LocalProtocolError, match="nested deeper"):
+        ready().notify("a", msgspec.Raw(deep))
 
 
 def test_many_brackets_that_are_not_deep_are_sent() -> None:
@@ -205,10 +234,11 @@ def test_depth_is_that_of_the_document_whatever_its_texts_hold(document: Any) ->
     assert _depth(msgspec.json.encode(document)) == depth_of(document)
 
 
-def test_a_line_never_holds_a_newline() -> None:
+@pytest.mark.parametrize("raw", [b'{\n"x":\r\n1}', b'{\n"x":1}', b'{"x":\r1}'])
+def test_a_line_never_holds_a_newline(raw: bytes) -> None:
     """Raw JSON passes the encoder unread."""
-    _, line = ready().request("a", msgspec.Raw(b'{\n"x":\r\n1}'), "A")
-    assert line.count(b"\n") == 1
+    _, line = ready().request("a", msgspec.Raw(raw), "A")
+    assert (line.count(b"\n"), line.count(b"\r"), line[-1:]) == (1, 0, b"\n")
     assert json.loads(line)["params"] == {"x": 1}
 
 
@@ -228,6 +258,63 @@ def test_a_call_whose_answer_is_too_long_fails_at_once() -> None:
     assert token == "A"
     assert envelope.fault is not None
     assert envelope.fault.size > 200
+
+
+def test_what_a_raw_value_says_is_not_changed_by_taking_its_newlines_out() -> None:
+    """Between two digits one is an error, and stays one: the server must not read another number."""
+    for raw in (b"1\n2", b"1\r2"):
+        line = ready().notify("a", msgspec.Raw(raw))
+        assert line == b'{"method":"a","params":1 2}\n'
+
+
+@pytest.mark.parametrize("line", [b'{"id":%d}\n', b'{"id":%d,"emittedAtMs":5}\n', b'{"id":"%d","params":{}}\n'])
+def test_a_call_whose_answer_holds_nothing_fails_at_once(line: bytes) -> None:
+    """Neither a result nor an error: no better answer will come."""
+    peer = ready()
+    request_id, _ = peer.request("a", {}, "A")
+    received = peer.receive(line % request_id, 0, STAMP)
+    assert ([token for token, _ in received.answered], received.malformed, peer.in_flight) == (["A"], 1, 0)
+
+
+@pytest.mark.parametrize("line", [b'{"id":%d,"result":oops}\n', b' { "id" : %d , "error" : \n'])
+def test_a_call_whose_answer_is_broken_fails_at_once(line: bytes) -> None:
+    """M2: the server has answered, and nobody will ever know what."""
+    peer = ready()
+    request_id, _ = peer.request("a", {}, "A")
+    received = peer.receive(line % request_id, 0, STAMP)
+    assert (received.malformed, received.too_long, peer.in_flight) == (1, 0, 0)
+    assert [token for token, _ in received.answered] == ["A"]
+    assert peer.receive(line % request_id, 0, STAMP).answered == []
+
+
+def test_half_an_answer_at_the_end_of_the_stream_answers_nothing() -> None:
+    """The server died while it wrote: the call is lost with it, not badly answered. Whole lines before it still count."""
+    peer = ready()
+    (first, _), (second, _) = peer.request("a", {}, "A"), peer.request("b", {}, "B")
+    cut = b'{"id":%d,"result":oops}\n{"id":%d,"result":{"x"' % (first, second)
+    assert [token for token, _ in peer.receive(cut, 0, STAMP).answered] == ["A"]
+    received = peer.finish(0, STAMP)
+    assert (received.malformed, received.answered) == (1, [])
+    assert peer.close() == ["B"]
+
+
+def test_of_several_lines_that_are_too_long_each_fails_its_own_call() -> None:
+    """In one read, with other lines between them; and each sort is counted."""
+    peer = ready(line_limit=60)
+    ids = [peer.request("a", {}, token)[0] for token in ("A", "B", "C")]
+    long = [b'{"id":%d,"result":"%s"}\n' % (each, b"x" * 100) for each in ids]
+    others = b'not json\n[1]\n{"method":"ok"}\n{}\n{}\n{"id":77,"result":1}\n{"id":78,"result":1}\n'
+    received = peer.receive(long[0] + others + long[2] + long[1], 0, STAMP)
+    assert [token for token, _ in received.answered] == ["A", "C", "B"]
+    assert (received.too_long, received.malformed, received.late) == (3, 4, 2)
+    assert [envelope.raw for _, envelope in received.answered] == [long[0], long[2], long[1]]
+
+
+def test_a_read_of_notifications_answers_nobody_and_asks_nothing() -> None:
+    """The most frequent read: nothing to count, nothing to settle."""
+    received = hear(ready(), {"method": "a"}, {"method": "b"})
+    assert (len(received.envelopes), *received.answered, *received.asked) == (2,)
+    assert (received.malformed, received.too_long, received.late) == (0, 0, 0)
 
 
 def test_bad_lines_are_counted_by_sort() -> None:
@@ -251,6 +338,8 @@ def test_the_last_line_needs_no_newline() -> None:
     [
         (b'{"code":-32600,"message":"no","data":{"x":1}}', (-32600, "no", {"x": 1})),
         (b'{"code":-1,"message":"no"}', (-1, "no", None)),
+        (b'{"code":-5}', (-5, "the server gave no reason", None)),
+        (b"{}", (0, "the server gave no reason", None)),
         (b'"text"', (0, "the server's error does not have the promised shape", None)),
         (b'{"code":"x"}', (0, "the server's error does not have the promised shape", None)),
     ],

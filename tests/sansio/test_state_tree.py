@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
+
 from codex_runtime._sansio.state import Evicted, StateLimits
+from codex_runtime._sansio.state_nodes import ItemNode, ThreadNode, TurnNode
 from codex_runtime._sansio.state_tree import LONGEST_ID, StateTree
 
 
@@ -73,6 +76,30 @@ def test_whole_turns_are_shed_until_everything_fits() -> None:
     assert not tree.threads["b"].turns
     assert not tree.threads["c"].turns
     assert not tree.shed()
+
+
+def test_what_is_forgotten_is_freed_at_once() -> None:
+    """A thread, its turns and their items name each other; what waits for the collector looks like a leak for hours."""
+    tree = StateTree(StateLimits(threads=1, turns_per_thread=2, items_per_turn=2))
+    gc.collect()
+    gc.disable()
+    try:
+        before = sum(isinstance(each, ThreadNode | TurnNode | ItemNode) for each in gc.get_objects())
+        for seq, thread_id in enumerate("abc"):
+            for turn_id in "123":
+                for item_id in "xyz":
+                    tree.item(thread_id, turn_id, item_id, seq)
+                tree.end_turn(tree.threads[thread_id].turns[turn_id], "completed")
+        running = tree.turn("c", "4", 4)
+        assert running is not None
+        tree.begin_turn(running)
+        tree.drop_thread(tree.threads["c"])
+        del running
+        after = sum(isinstance(each, ThreadNode | TurnNode | ItemNode) for each in gc.get_objects())
+    finally:
+        gc.enable()
+    assert after == before
+    assert not tree.threads
 
 
 def test_a_second_start_in_a_thread_leaves_one_running_turn() -> None:

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from codex_runtime._sansio.envelope import Envelope, Params, Ref
-from codex_runtime._sansio.turn import EARLY_LIMIT, TurnReducer
+from codex_runtime._sansio.envelope import Envelope, Fault, Params, Ref
+from codex_runtime._sansio.turn import TurnReducer
 from codex_runtime._sansio.turn_events import (
+    DiffUpdated,
     OtherNotification,
     TextDelta,
     TurnCompleted,
@@ -65,19 +66,26 @@ def test_a_turn_can_be_over_before_its_reply_is_read() -> None:
 def test_the_early_buffer_is_bounded_and_keeps_the_newest() -> None:
     """Our promise: each buffer has a size, and what is dropped is counted."""
     turn = TurnReducer(THREAD)
-    for number in range(EARLY_LIMIT + 3):
+    for number in range(1024):
+        turn.apply(delta("m", f"{number} "))
+    assert turn.early_dropped == 0
+    for number in range(1024, 1027):
         turn.apply(delta("m", f"{number} "))
     turn.apply(delta("m", "foreign", thread="thread-2"))
     assert turn.early_dropped == 3
-    assert turn.begin(TURN)[1] == TextDelta("3 ", "m")
+    events = turn.begin(TURN)
+    assert (events[1], events[-1]) == (TextDelta("3 ", "m"), TextDelta("1026 ", "m"))
 
 
 def test_beginning_twice_is_harmless_but_not_under_another_id() -> None:
     """Our promise: a caller's mistake is loud."""
     turn = reducer()
     assert turn.begin(TURN) == []
-    with pytest.raises(LocalProtocolError):
+    with pytest.raises(LocalProtocolError, match="the turn has begun under another id"):
         turn.begin("turn-2")
+    turn.end("lost")
+    assert turn.begin("turn-2") == []
+    assert turn.turn_id == TURN
 
 
 def test_a_steered_turn_starts_with_its_first_event() -> None:
@@ -114,11 +122,20 @@ def test_warnings_count_with_the_thread_or_with_no_thread_at_all() -> None:
         of_thread("guardianWarning", message="two"),
         envelope({"method": "configWarning", "params": {"summary": "three", "details": "where"}}),
         envelope({"method": "deprecationNotice", "params": {"summary": "four", "details": None}}),
+        envelope({"method": "warning", "params": {"message": "five"}}),
         envelope({"method": "warning", "params": {"threadId": "thread-2", "message": "not ours"}}),
         envelope({"method": "guardianWarning", "params": {"message": "nobody's"}}),
+        of_thread("warning", message="of another turn", turnId="turn-2"),
     )
-    assert events == [TurnWarning("one"), TurnWarning("two"), TurnWarning("three", "where"), TurnWarning("four")]
-    assert result.warnings == ("one", "two", "three", "four")
+    told = [
+        TurnWarning("one"),
+        TurnWarning("two"),
+        TurnWarning("three", "where"),
+        TurnWarning("four"),
+        TurnWarning("five"),
+    ]
+    assert events == told
+    assert result.warnings == ("one", "two", "three", "four", "five")
 
 
 def test_a_method_that_we_do_not_know_is_passed_on() -> None:
@@ -144,9 +161,56 @@ def test_a_review_starts_under_another_id_and_ends_under_ours() -> None:
 
 
 def test_a_start_under_another_id_counts_if_it_names_our_turn_as_its_root() -> None:
-    """Upstream rule: so does a review, also when its start comes first."""
-    events, _ = fold(turn_started("turn-0"), turn_started("turn-other", rootTurnId=TURN))
-    assert events == [TurnStarted(TURN)]
+    """Upstream rule: so does a review, also when its start comes first. Its end does not count, and no other turn's start."""
+    turn = reducer()
+    assert turn.apply(turn_started("turn-0")) == ()
+    assert turn.apply(turn_completed(turn="turn-other", rootTurnId=TURN)) == ()
+    assert not turn.is_started
+    assert turn.apply(turn_started("turn-other", rootTurnId=TURN)) == (TurnStarted(TURN),)
+    assert turn.apply(turn_completed(turn="turn-other", rootTurnId=TURN)) == ()
+    assert not turn.is_over
+
+
+def test_a_message_that_names_two_turns_belongs_to_the_one_it_names_first() -> None:
+    """Its own turn stands in ``turnId``; what is told about another stands under ``turn``."""
+    ours = {"threadId": THREAD, "turnId": TURN, "turn": {"id": "turn-2"}, "diff": "a"}
+    events, _ = fold(envelope({"method": "turn/diff/updated", "params": ours}))
+    assert events == [TurnStarted(TURN), DiffUpdated("a")]
+    theirs = {"threadId": THREAD, "turnId": "turn-2", "turn": {"id": TURN}, "diff": "a"}
+    assert fold(envelope({"method": "turn/diff/updated", "params": theirs}))[0] == []
+
+
+def left_out(head: str, reason: Any = "too_long") -> Envelope:
+    """A line of which only the head is left."""
+    return Envelope(raw=head.encode(), fault=Fault(reason, 70_000_000))
+
+
+def test_a_message_that_was_too_long_to_be_read_is_told_as_a_warning() -> None:
+    """Nothing is lost silently: if the thread can be seen in what is left of it, its turn says what is missing."""
+    line = left_out(f'{{"method":"item/completed","params":{{"threadId":"{THREAD}","item":{{"type":')
+    told = TurnWarning("a message of 70000000 bytes is longer than the line limit and was left out")
+    turn = TurnReducer(THREAD)
+    assert turn.apply(line) == ()
+    assert turn.begin(TURN) == [told]
+    assert turn.apply(line) == (told,)
+    assert turn.partial().warnings == (told.message, told.message)
+    turn.end("lost")
+    assert turn.apply(line) == ()
+    assert turn.late_items == 0
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        left_out('{"method":"item/completed","params":{"threadId":"thread-2","item":{"type":'),
+        left_out(f'{{"id":7,"result":{{"thread":{{"id":"{THREAD}","turns":['),
+        left_out(f' {{ "error" : {{"data":"{THREAD}'),
+        left_out(f'{{"method":"item/completed","params":{{"threadId":"{THREAD}"', "not_json"),
+    ],
+)
+def test_what_was_too_long_and_is_not_the_turns_is_told_elsewhere(line: Envelope) -> None:
+    """Another thread's, an answer's (whoever asked is told), and what is no message at all."""
+    assert reducer().apply(line) == ()
 
 
 def test_the_turn_of_a_sub_agent_is_not_ours() -> None:
@@ -189,6 +253,20 @@ def test_no_word_but_an_error_is_a_failure() -> None:
     assert result.status == "failed"
 
 
+def test_a_turn_fails_of_its_own_error_wherever_the_terminal_tells_it() -> None:
+    """In the turn or beside it; what was reported before is only taken where the terminal says nothing."""
+    before = note("error", error={"message": "before"}, willRetry=False)
+    _, result = fold(turn_started(), before, turn_completed("failed", error={"message": "its own"}))
+    assert str(result.error) == "its own"
+    params = {"threadId": THREAD, "turn": {"id": TURN, "status": "failed"}, "error": {"message": "beside"}}
+    _, result = fold(turn_started(), before, envelope({"method": "turn/completed", "params": params}))
+    assert str(result.error) == "beside"
+    _, result = fold(turn_started(), before, turn_completed("failed"))
+    assert str(result.error) == "before"
+    _, result = fold(turn_started(), turn_completed("failed"))
+    assert str(result.error) == "the turn failed and the server did not say why"
+
+
 def test_one_message_ends_a_turn_and_the_server_has_no_other() -> None:
     """The state, the desk and the journal know this one, too. A method that comes later has to be looked at."""
     told = {method.name for method in registry.of("server_notification") if method.name.startswith("turn/")}
@@ -223,6 +301,39 @@ def test_a_turn_can_end_before_it_began() -> None:
     assert (event.result.status, event.result.turn_id, event.result.duration) == ("timed_out", None, 2.0)
     assert turn.begin(TURN) == []
     assert turn.apply(item_completed("agentMessage", "m", text="late")) == ()
+    assert (turn.late_items, turn.turn_id) == (0, None)
+
+
+def test_how_long_a_turn_took_is_told_from_its_messages_if_the_server_does_not_say() -> None:
+    """From the first to the last; nothing for a single one; and nothing is known of a turn that never began."""
+    turn = reducer()
+    assert turn.partial().duration is None
+    turn.apply(turn_started(at=10))
+    assert turn.partial().duration == 0.0
+    turn.apply(delta("m", "a", at=12.5))
+    turn.apply(delta("m", "foreign", thread="thread-2", at=99))
+    turn.apply(delta("m", "of another turn", turn="turn-2", at=99))
+    assert turn.partial().duration == 2.5
+    [event] = turn.end("interrupted", duration=7.0)
+    assert isinstance(event, TurnCompleted)
+    assert event.result.duration == 7.0
+    _, result = fold(turn_started(at=50), delta("m", "read by the next program", at=3))
+    assert result.duration == 0.0, "the clock began anew"
+
+
+def test_what_a_turn_gathered_is_given_up_with_its_result() -> None:
+    """I8: a program that keeps its finished turns keeps their results and no more."""
+    turn = TurnReducer(THREAD)
+    for line in (turn_started(), said("m", "text"), of_thread("warning", message="one")):
+        turn.apply(line)
+    turn.end("lost")
+    assert list(turn._early) == []
+    turn = reducer()
+    for line in (turn_started(), said("m", "text"), turn_completed()):
+        turn.apply(line)
+    assert turn._fold.result(THREAD, TURN, "completed").items == ()
+    assert turn.result is not None
+    assert turn.result.text == "text"
 
 
 def test_an_interrupt_for_the_deadline_is_told_as_such() -> None:
@@ -241,13 +352,14 @@ def test_what_comes_after_the_end_is_only_counted() -> None:
     result = turn.result
     late = [
         item_completed("commandExecution", "c", aggregatedOutput="x"),
+        item_completed("commandExecution", "d", aggregatedOutput="x"),
         of_thread("serverRequest/resolved", requestId=0),
         delta("m", "more"),
         turn_completed("failed"),
         note("item/completed", turn="turn-2", item={"type": "agentMessage", "id": "m", "text": "next turn"}),
     ]
     assert all(turn.apply(line) == () for line in late)
-    assert turn.late_items == 1
+    assert turn.late_items == 2
     assert turn.result is result
 
 
@@ -266,6 +378,14 @@ def test_a_terminal_that_cannot_be_read_as_a_whole_is_a_failure() -> None:
     turn = reducer()
     turn.apply(Envelope(method="turn/completed", shallow=shallow, raw=b"not json"))
     assert turn.partial().status == "failed"
+
+
+def test_a_message_that_was_never_stamped_does_not_date_the_turn() -> None:
+    """One that was made by hand, say: 1970 is no time of a turn."""
+    turn = reducer()
+    shallow = Params(thread_id=THREAD, turn_id=TURN, item_id="m", delta="x")
+    assert len(turn.apply(Envelope(method="item/agentMessage/delta", shallow=shallow))) == 2
+    assert (turn.partial().text, turn.partial().started_at) == ("x", None)
 
 
 # --- Anything at all ------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from codex_runtime._sansio.envelope import Stamp
+from codex_runtime._sansio.turn import TurnReducer
 from codex_runtime._sansio.turn_events import (
     CommandCompleted,
     CommandStarted,
@@ -32,7 +33,6 @@ from tests.support.turn_lines import (
 
 if TYPE_CHECKING:
     from codex_runtime._sansio.envelope import Envelope
-    from codex_runtime._sansio.turn import TurnReducer
     from codex_runtime._sansio.turn_events import TurnEvent
     from codex_runtime._sansio.turn_record import Finding
 
@@ -134,6 +134,43 @@ def test_a_lost_turn_keeps_what_was_finished() -> None:
     assert [type(event) for event in events] == [CommandCompleted, TurnCompleted]
     result = turn.partial()
     assert (result.status, result.error, result.commands[0].output) == ("lost", LOST, "whole\n")
+
+
+def test_a_turn_that_was_never_heard_of_has_its_times_from_the_record() -> None:
+    """What was heard counts more: the record rounds."""
+    turn = reducer()
+    *_, ending = turn.recover(Ended("completed", (), None, 900.0, 2.0), STAMP, lost=LOST)
+    assert isinstance(ending, TurnCompleted)
+    assert (ending.result.started_at, ending.result.duration) == (900.0, 2.0)
+    *_, ending = heard().recover(Ended("completed", (), None, 900.0, 2.0), STAMP, lost=LOST)
+    assert isinstance(ending, TurnCompleted)
+    assert (ending.result.started_at, ending.result.duration) == (1099, 2.0)
+
+
+def test_a_lost_turn_lasted_until_it_was_known_to_be_lost() -> None:
+    """From its first message to the record; also one that was never heard to start, which then starts first."""
+    [ending] = heard().recover(Lost("unknown", ()), STAMP, lost=LOST)
+    assert isinstance(ending, TurnCompleted)
+    assert (ending.result.duration, ending.result.error) == (5.0, LOST)
+    events = reducer().recover(Lost("unknown", ()), STAMP, lost=LOST)
+    assert [type(event) for event in events] == [TurnStarted, TurnCompleted]
+
+
+def test_a_turn_without_an_id_is_not_in_any_record() -> None:
+    """It has not begun: whoever starts it learns what became of that."""
+    turn = TurnReducer("thread-1")
+    assert turn.recover(Lost("unknown", ()), STAMP, lost=LOST) == []
+    assert not turn.is_over
+
+
+def test_other_words_at_the_end_are_another_message_than_that_of_the_record() -> None:
+    """And what the record says that cannot be written as a message again is shown without it."""
+    turn = heard()
+    turn.recover(GoesOn((message("one"), {"type": "thing", "id": "t", "text": "\ud800"})), STAMP, lost=LOST)
+    turn.apply(turn_completed(items=[message("two", "real")]))
+    assert turn.result is not None
+    assert [each.text for each in turn.result.messages] == ["one", "two"]
+    assert [(item.id, item.line) for item in turn.result.items if item.kind == "thing"] == [("t", b"")]
 
 
 def test_nothing_happens_to_a_turn_that_is_over() -> None:

@@ -6,13 +6,17 @@ from codex_runtime._sansio.envelope import Envelope
 from codex_runtime._sansio.turn import TurnReducer
 from codex_runtime._sansio.turn_events import (
     CommandCompleted,
+    CommandInput,
     CommandOutput,
     CommandStarted,
     DiffUpdated,
     ErrorReported,
+    FileChangeUpdated,
     ItemCompleted,
     ItemStarted,
     OtherNotification,
+    PlanCompleted,
+    PlanDelta,
     PlanUpdated,
     ReasoningCompleted,
     ReasoningDelta,
@@ -21,10 +25,12 @@ from codex_runtime._sansio.turn_events import (
     TextCompleted,
     TextDelta,
     TokenUsageUpdated,
+    ToolProgress,
     TurnCompleted,
     TurnStarted,
+    TurnWarning,
 )
-from codex_runtime._sansio.turn_fold import LEAST_OUTPUT, LINE_BUDGET, OUTPUT_BUDGET, WARNING_LIMIT
+from codex_runtime._sansio.turn_fold import LEAST_OUTPUT, LINE_BUDGET, OUTPUT_BUDGET
 from codex_runtime._sansio.turn_result import (
     AgentMessage,
     PlanStep,
@@ -362,9 +368,9 @@ def test_an_item_id_that_is_used_again_is_another_item() -> None:
 
 def test_warnings_are_bounded_and_the_events_are_not() -> None:
     """Our promise: each buffer has a size."""
-    events, result = fold(*(of_thread("warning", message=str(number)) for number in range(WARNING_LIMIT + 5)))
-    assert len(result.warnings) == WARNING_LIMIT
-    assert len(events) == WARNING_LIMIT + 5
+    events, result = fold(*(of_thread("warning", message=str(number)) for number in range(105)))
+    assert result.warnings == tuple(map(str, range(100)))
+    assert len(events) == 105
 
 
 def test_the_output_of_an_unfinished_command_is_bounded() -> None:
@@ -396,3 +402,197 @@ def test_many_loud_commands_share_one_budget() -> None:
     kept = sum(len(item.line) for item in turn.partial().items)
     assert kept <= LINE_BUDGET
     assert turn.partial().items[-1].data == {}
+
+
+def test_thirty_two_loud_commands_are_kept_whole_and_of_each_further_one_the_least() -> None:
+    """I8: a turn holds 32 million characters of output, and then 16384 of each command."""
+    turn = reducer()
+    for number in range(34):
+        turn.apply(item_completed("commandExecution", f"c{number}", command="yes", aggregatedOutput="y" * 1024 * 1024))
+    commands = turn.partial().commands
+    assert [command.is_truncated for command in commands] == [False] * 32 + [True] * 2
+    assert {len(command.output) for command in commands[:32]} == {1024 * 1024}
+    assert all(16384 <= len(command.output) < 16384 + 100 for command in commands[32:])
+
+
+def test_the_room_of_a_message_is_given_back_when_the_next_one_takes_its_place() -> None:
+    """I8: what an item began with is dropped when it is complete, so only what is kept counts."""
+    turn = reducer()
+    blob = "x" * 1024 * 1023
+    for number in range(34):
+        turn.apply(item_started("thing", f"i{number}", blob=blob))
+        turn.apply(item_completed("thing", f"i{number}", blob=blob))
+    kept = [bool(item.line) for item in turn.partial().items]
+    assert kept == [True] * 32 + [False] * 2
+    turn.apply(item_completed("thing", "small"))
+    assert turn.partial().items[-1].data == {"type": "thing", "id": "small"}
+
+
+def test_the_reasoning_of_a_turn_is_that_of_its_items_in_paragraphs() -> None:
+    """Those that say nothing leave no empty paragraph."""
+    events, result = fold(
+        item_completed("reasoning", "a", summary=["One."], content=[]),
+        item_completed("reasoning", "b", summary=[], content=[]),
+        delta("c", "Two", "reasoning/summaryTextDelta"),
+        note("item/reasoning/summaryPartAdded", itemId="c", summaryIndex=1),
+        delta("c", "and a half", "reasoning/summaryTextDelta"),
+    )
+    assert result.reasoning == "One.\n\nTwo\n\nand a half"
+    assert events[-2:] == [ReasoningDelta("\n\n", "c", summary=True), ReasoningDelta("and a half", "c", summary=True)]
+
+
+def test_a_message_that_never_said_anything_is_none() -> None:
+    """Unless the server completed it: then that is what it said."""
+    _, result = fold(item_started("agentMessage", "m", text=""), said("n", ""), item_started("plan", "p", text="x"))
+    assert [(message.text, message.item_id, message.is_complete) for message in result.messages] == [("", "n", True)]
+
+
+def test_a_piece_for_an_item_of_another_kind_is_left_out() -> None:
+    """It would end up in the wrong text."""
+    events, result = fold(
+        item_started("agentMessage", "m", text=""),
+        delta("m", "plan", "plan/delta"),
+        delta("m", "thought", "reasoning/textDelta"),
+        delta("m", "output", "commandExecution/outputDelta"),
+        note("item/reasoning/summaryPartAdded", itemId="m", summaryIndex=1),
+        delta("m", "text"),
+    )
+    assert events[2:] == [TextDelta("text", "m")]
+    assert (result.text, len(result.items)) == ("text", 1)
+
+
+def test_a_start_that_is_repeated_is_the_same_item_and_one_of_another_kind_is_not() -> None:
+    """Upstream rule: ids are the model's. The pieces of the running one go on."""
+    events, result = fold(
+        delta("m", "a"),
+        item_started("agentMessage", "m", text=""),
+        delta("m", "b"),
+        item_started("plan", "m", text=""),
+        item_completed("reasoning", "m", summary=[], content=[]),
+    )
+    assert [(item.id, item.kind, item.state) for item in result.items] == [
+        ("m", "agentMessage", "started"),
+        ("m", "plan", "started"),
+        ("m", "reasoning", "completed"),
+    ]
+    assert result.text == "ab"
+    assert len(events) == 6
+
+
+def test_an_item_that_is_completed_twice_is_one_item_with_the_last_words() -> None:
+    """Nothing twice."""
+    _, result = fold(said("m", "first"), said("m", "second"))
+    assert [message.text for message in result.messages] == ["second"]
+    assert len(result.items) == 1
+
+
+def test_the_summary_at_the_end_completes_what_is_open_and_nothing_else() -> None:
+    """Neither items of other kinds, nor what was completed, nor what names nothing; whatever form it has."""
+    summary = [
+        {"type": "agentMessage", "id": "done", "text": "other words"},
+        {"type": "plan", "id": "p", "text": "a plan"},
+        {"type": "agentMessage", "id": "", "text": "nobody's"},
+        {"type": "agentMessage", "id": 7, "text": "nobody's"},
+    ]
+    events, result = fold(said("done", "words"), turn_completed(items=summary))
+    assert [type(event) for event in events] == [TurnStarted, TextCompleted, TurnCompleted]
+    assert [message.text for message in result.messages] == ["words"]
+    for odd in (None, {"type": "agentMessage", "id": "m", "text": "x"}, "text", 7):
+        _, result = fold(turn_started(), turn_completed(items=odd))
+        assert (result.status, result.items) == ("completed", ())
+
+
+def test_the_answer_is_the_last_message_marked_as_one_among_those_that_are_complete() -> None:
+    """Also where more came after it; of a turn that did not complete, what had come counts as well."""
+    lines = [
+        said("m1", "first", "final_answer"),
+        said("m2", "second", "final_answer"),
+        said("m3", "third"),
+        delta("m4", "op"),
+    ]
+    assert fold(*lines, turn_completed())[1].text == "second"
+    assert fold(said("m1", "first"), said("m2", "second"), delta("m3", "op"), turn_completed())[1].text == "second"
+    _, result = fold(said("m1", "first"), delta("m2", "op"), turn_completed("interrupted"))
+    assert result.text == "op"
+    assert result.final_message == result.messages[-1]
+    _, result = fold(turn_started(), turn_completed())
+    assert (result.text, result.final_message) == ("", None)
+
+
+def test_only_an_error_that_says_so_is_a_retry() -> None:
+    """And only retries are counted as such; they are not the error of the turn."""
+    error = {"message": "no"}
+    events, result = fold(
+        turn_started(),
+        note("error", error=error, willRetry=True),
+        of_thread("error", error=error, willRetry=True),
+        note("error", error=error, willRetry="yes"),
+        note("error", error=error),
+    )
+    assert [type(event) for event in events[1:]] == [RetryNotice, RetryNotice, ErrorReported, ErrorReported]
+    assert result.retries == 2
+
+
+def test_a_warning_has_its_message_or_else_its_summary() -> None:
+    """Each sort of notice has its own word for it; those that name the turn count like those that do not."""
+    events, result = fold(
+        turn_started(),
+        note("warning", message="a", summary="not this"),
+        note("guardianWarning", summary="b", details="why"),
+        of_thread("configWarning", summary="c"),
+        of_thread("deprecationNotice", summary="d", details=7),
+        note("warning"),
+    )
+    told = [TurnWarning("a"), TurnWarning("b", "why"), TurnWarning("c"), TurnWarning("d"), TurnWarning("")]
+    assert events[1:] == told
+    assert result.warnings == ("a", "b", "c", "d", "")
+
+
+def test_a_request_that_is_resolved_is_named_as_the_server_names_it() -> None:
+    """A number or a text; anything else names none."""
+    events, _ = fold(
+        turn_started(),
+        note("serverRequest/resolved", requestId="0"),
+        of_thread("serverRequest/resolved", requestId=7),
+        note("serverRequest/resolved", requestId=False),
+        note("serverRequest/resolved", requestId=None),
+        note("serverRequest/resolved"),
+    )
+    assert events[1:] == [RequestResolved("0"), RequestResolved(7)]
+
+
+def test_what_names_no_item_is_told_without_one() -> None:
+    """Input to a terminal, a patch, progress: the event is there, its item is not."""
+    events, result = fold(
+        turn_started(),
+        note("item/commandExecution/terminalInteraction", stdin="y"),
+        note("item/fileChange/patchUpdated", changes=None),
+        note("item/mcpToolCall/progress"),
+    )
+    assert events[1:] == [CommandInput("y", ""), FileChangeUpdated((), ""), ToolProgress("", "")]
+    assert result.items == ()
+
+
+def test_what_is_no_message_and_no_reasoning_is_in_neither_text() -> None:
+    """Pieces of a plan are a plan, and those of an answer no thought."""
+    _, result = fold(delta("p", "1. Look", "plan/delta"), delta("r", "hm", "reasoning/textDelta"), delta("m", "text"))
+    assert [message.text for message in result.messages] == ["text"]
+    assert (result.reasoning, result.plan) == ("hm", ())
+    assert [item.kind for item in result.items] == ["plan", "reasoning", "agentMessage"]
+
+
+def test_a_plan_that_is_completed_without_its_text_keeps_its_pieces() -> None:
+    """And a piece without a text is none."""
+    events, _ = fold(
+        delta("p", "1. Look"[:3], "plan/delta"),
+        note("item/plan/delta", itemId="p"),
+        delta("p", "Look", "plan/delta"),
+        item_completed("plan", "p"),
+    )
+    assert events[1:] == [PlanDelta("1. ", "p"), PlanDelta("Look", "p"), PlanCompleted("1. Look", "p")]
+
+
+def test_the_same_words_under_another_id_are_another_message() -> None:
+    """Only what the record told under an id of its own is looked for by its words."""
+    _, result = fold(said("m1", "same"), turn_completed(items=[{"type": "agentMessage", "id": "m2", "text": "same"}]))
+    assert [message.item_id for message in result.messages] == ["m1", "m2"]

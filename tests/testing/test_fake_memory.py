@@ -78,6 +78,7 @@ async def test_the_next_client_has_to_greet_and_hears_nothing_before_it_resumes(
 async def test_a_process_has_no_connection_to_lose() -> None:
     """Its pipes are its own."""
     async with FakeAppServer(process=True) as fake:
-        await LineClient.launch(fake)
+        client = await LineClient.launch(fake)
         with pytest.raises(RuntimeError, match="pipes"):
             fake.disconnect()
+        await client.transport.aclose()

@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from operator import length_hint
 from typing import TYPE_CHECKING, Literal, Self, TypeAlias
+from weakref import ReferenceType, ref
 
 from msgspec import Struct
 
@@ -45,7 +46,8 @@ class Subscription:
     """One reader's bounded window on the stream. Iterate it, or take :meth:`batches`.
 
     Yields :class:`Envelope` in order and :class:`Gap` where something was lost. Iteration ends when the subscription or
-    its runtime is closed; it raises if the runtime died. Close it (or leave its ``with`` block) when done.
+    its runtime is closed; it raises if the runtime died. Close it (or leave its ``with`` block) when done; one that nobody
+    has any more and nobody waits for is closed by itself.
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class Subscription:
         overflow: Overflow,
     ) -> None:
         self._fanout = fanout
+        self._reference: ReferenceType[Subscription] | None = None  # by which the fan-out knows it
         self.name = name
         self._topic = topic
         self._select = select
@@ -228,11 +231,14 @@ class Subscription:
             return False
         waiter = asyncio.get_running_loop().create_future()
         self._waiters.append(waiter)
+        self._fanout.waiting.add(self)
         try:
             await waiter
         finally:
             if waiter in self._waiters:
                 self._waiters.remove(waiter)
+            if not self._waiters:
+                self._fanout.waiting.discard(self)
         return True
 
     def _wake(self) -> None:
@@ -264,9 +270,13 @@ class Fanout:
         self._sort = sort
         self._on_block = on_block
         self._patience = patience
-        self._all: list[Subscription] = []
-        self._wide: list[Subscription] = []  # those of all without a topic
-        self._narrow: dict[str, list[Subscription]] = {}  # the others, by topic
+        # Nobody is held by these: a subscription that its reader has forgotten is found to be gone, and forgotten too.
+        self._all: list[ReferenceType[Subscription]] = []
+        self._wide: list[ReferenceType[Subscription]] = []  # those of all without a topic
+        self._narrow: dict[str, list[ReferenceType[Subscription]]] = {}  # the others, by topic
+        self._gone: list[ReferenceType[Subscription]] = []
+        # Who waits is held: asyncio holds no task that waits for something which nobody holds.
+        self.waiting: set[Subscription] = set()
         self._blocking: dict[Subscription, Cancellable] = {}
         self._closed = False
         self._error: Callable[[], Exception] | None = None
@@ -277,12 +287,12 @@ class Fanout:
 
     def __len__(self) -> int:
         """How many subscriptions are open."""
-        return len(self._all)
+        return len(self.subscriptions)
 
     @property
     def subscriptions(self) -> tuple[Subscription, ...]:
         """Those that are open, the oldest first."""
-        return tuple(self._all)
+        return tuple(found for reference in self._all if (found := reference()) is not None)
 
     def subscribe(
         self,
@@ -310,52 +320,73 @@ class Fanout:
             subscription._end(self._error)  # noqa: SLF001
             return subscription
         self.opened += 1
-        self._all.append(subscription)
-        (self._wide if topic is None else self._narrow.setdefault(topic, [])).append(subscription)
+        if self._gone:
+            self._forget_the_gone()
+        reference = subscription._reference = ref(subscription, self._gone.append)  # noqa: SLF001
+        self._all.append(reference)
+        (self._wide if topic is None else self._narrow.setdefault(topic, [])).append(reference)
         self.wants_outbound = self.wants_outbound or outbound
         return subscription
 
     def publish(self, envelopes: list[Envelope], size: int) -> None:
         """Hand what was read to everyone."""
-        for subscription in self._wide:
-            subscription.push(envelopes, size)
+        if self._gone:
+            self._forget_the_gone()
+        for reference in self._wide:
+            if (subscription := reference()) is not None:
+                subscription.push(envelopes, size)
         if self._narrow and self._sort is not None:
             for topic, part in self._sort(envelopes).items():
                 if (wanted := self._narrow.get(topic)) is not None:
                     part_size = sum([len(envelope.raw) for envelope in part])
-                    for subscription in wanted:
-                        subscription.push(part, part_size)
+                    for reference in wanted:
+                        if (subscription := reference()) is not None:
+                            subscription.push(part, part_size)
 
     def publish_outbound(self, envelope: Envelope) -> None:
         """Hand what was written to those who asked for that too."""
+        if self._gone:
+            self._forget_the_gone()
         part, size = [envelope], len(envelope.raw)
         topics = self._sort(part) if self._narrow and self._sort is not None else {}
-        for subscription in self._all:
+        for subscription in self.subscriptions:
             topic = subscription._topic  # noqa: SLF001  # one unit: the two classes of this file
             if subscription._outbound and (topic is None or topic in topics):  # noqa: SLF001
                 subscription.push(part, size)
 
     def remove(self, subscription: Subscription) -> None:
         """Forget a subscription."""
-        if subscription in self._all:
-            self._all.remove(subscription)
-            if (topic := subscription._topic) is None:  # noqa: SLF001
-                self._wide.remove(subscription)
-            else:
-                self._narrow[topic].remove(subscription)
-                if not self._narrow[topic]:
-                    del self._narrow[topic]
-            self.wants_outbound = any(other._outbound for other in self._all)  # noqa: SLF001
+        reference, topic = subscription._reference, subscription._topic  # noqa: SLF001
+        if reference is None or reference not in self._all:
+            return
+        self._all.remove(reference)
+        if topic is None:
+            self._wide.remove(reference)
+        elif len(same := self._narrow[topic]) > 1:
+            same.remove(reference)
+        else:
+            del self._narrow[topic]
+        if subscription._outbound:  # noqa: SLF001
+            self._look_for_outbound()
 
     def close(self, error: Callable[[], Exception] | None = None) -> None:
         """End every subscription; readers get what is buffered, then the end or an ``error`` of their own. Idempotent."""
         if self._closed:
             return
         self._closed, self._error = True, error
-        everyone, self._all, self.wants_outbound = self._all, [], False
-        self._wide, self._narrow = [], {}
+        everyone = self.subscriptions
+        self._all, self._wide, self._narrow, self.wants_outbound = [], [], {}, False
         for subscription in everyone:
             subscription._end(error)  # noqa: SLF001
+
+    def _forget_the_gone(self) -> None:
+        self._gone.clear()
+        self._all, self._wide = _alive(self._all), _alive(self._wide)
+        self._narrow = {topic: left for topic, some in self._narrow.items() if (left := _alive(some))}
+        self._look_for_outbound()
+
+    def _look_for_outbound(self) -> None:
+        self.wants_outbound = any(subscription._outbound for subscription in self.subscriptions)  # noqa: SLF001
 
     def block(self, subscription: Subscription) -> None:
         """Note that a subscription is full and wants nothing lost."""
@@ -369,3 +400,7 @@ class Fanout:
         self._blocking.pop(subscription).cancel()
         if not self._blocking:
             self._on_block(False)
+
+
+def _alive(references: Sequence[ReferenceType[Subscription]]) -> list[ReferenceType[Subscription]]:
+    return [reference for reference in references if reference() is not None]

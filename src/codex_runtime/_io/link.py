@@ -30,7 +30,8 @@ class Link(Generic[T]):
     ``write`` sends a line to the server of this generation, and to no other; ``data_received`` takes what that wrote.
 
     ``on_data`` is called with each chunk, ``on_lost`` once when the server is gone, both on the loop; they must not raise.
-    :attr:`lost` is done from then on. :attr:`is_retired` tells whether it had to end because of :meth:`retire`.
+    :attr:`lost` is done from then on. :attr:`is_retired` tells whether it had to end because of :meth:`retire`, and
+    ``left_work``, set by its owner, whether anybody waited for anything when it was lost.
     """
 
     def __init__(
@@ -52,7 +53,7 @@ class Link(Generic[T]):
         self._transport: Transport | None = None
         self._ending: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._reason = ""
-        self.is_retired = False
+        self.is_retired = self.left_work = False
 
     async def open(self, launcher: Launcher) -> None:
         """Start the server, or connect to it. Raises :class:`StartError`."""
@@ -85,6 +86,7 @@ class Link(Generic[T]):
             if not self._ending.done():
                 self._ending.set_result(None)
             self._on_lost(self, exit)
+            self.data_received = _drop  # it names us: a circle would wait for the collector, with all that it holds
 
     async def aclose(self) -> Exit | None:
         """End the server in good order, or else by force. Bounded; idempotent."""
@@ -111,5 +113,5 @@ class Link(Generic[T]):
         return await asyncio.shield(self.lost)
 
 
-def _drop(line: bytes) -> None:
-    """Send to nobody: the link is not open yet."""
+def _drop(data: bytes) -> None:
+    """Carry nothing: the link is not open yet, or is lost."""

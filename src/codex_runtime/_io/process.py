@@ -329,8 +329,10 @@ class ChildProcess:
                     stream.close()
             end = _exit(status, self._tail.text())
             self._ended.set_result(end)
-            if self._receiver is not None:
-                self._receiver.connection_lost(end)
+            receiver, self._receiver, self._watch = self._receiver, None, None  # who know us: no circle is left
+            if receiver is not None:
+                del self._deliver
+                receiver.connection_lost(end)
 
     def _take_the_rest(self) -> None:
         """Take what the pipes still hold, also while reading is paused."""

@@ -16,18 +16,19 @@ __all__ = ["DEFAULT_LINE_LIMIT", "LineFramer"]
 # without a cap. A megabyte, which other clients use, loses them.
 DEFAULT_LINE_LIMIT = 64 * 1024 * 1024
 HEAD = 4096  # Enough of an over-long line to see whether it answers a request.
+# A line may come in so many pieces, and one more for each so many bytes of it.
+FEW, SMALL = 64, 1024
 # As a number: looking for one byte as bytes makes the interpreter raise and drop an error first.
 NEWLINE = ord("\n")
 
 
 class LineFramer:
-    """Cut a stream of bytes at each newline. Holds at most ``limit`` bytes of an unfinished line."""
+    """Cut a stream of bytes at each newline. Holds at most ``limit`` bytes of an unfinished line, or its head."""
 
     def __init__(self, limit: int = DEFAULT_LINE_LIMIT) -> None:
         self._limit = limit
         self._tail: list[bytes] = []
         self._held = 0
-        self._dropping = False
         self.heads: list[bytes] = []
 
     def feed(self, data: bytes) -> list[bytes | Fault]:
@@ -65,18 +66,17 @@ class LineFramer:
 
     def _hold(self, data: bytes) -> None:
         self._held += len(data)
-        if self._dropping:
-            return
         self._tail.append(data)
         if self._held > self._limit:
-            self._dropping = True
             self._tail = [b"".join(self._tail)[:HEAD]]
+        elif len(self._tail) > FEW + self._held // SMALL:
+            self._tail = [b"".join(self._tail)]  # pieces this small take more room than what is in them
 
     def _complete(self, end: bytes) -> bytes | Fault:
         self._hold(end)
-        line, size, dropped = b"".join(self._tail), self._held, self._dropping
-        self._tail, self._held, self._dropping = [], 0, False
-        return self._too_long(line, size) if dropped else line
+        line, size = b"".join(self._tail), self._held
+        self._tail, self._held = [], 0
+        return self._too_long(line, size) if size > self._limit else line
 
     def _too_long(self, line: bytes, size: int) -> Fault:
         self.heads.append(line[:HEAD])

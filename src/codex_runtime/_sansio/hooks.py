@@ -295,10 +295,19 @@ def problem_with(phase: Phase, outcome: object) -> str | None:
 
 def stronger(one: Verdict | None, other: Verdict | None) -> Verdict | None:
     """Return the stricter of two verdicts; of two equal ones the first."""
-    return other if _RANK[type(other)] > _RANK[type(one)] else one
+    return other if _rank(other) > _rank(one) else one
 
 
-_RANK: Mapping[type, int] = {type(None): 0, Allow: 1, Ask: 2, Deny: 3}
+def _rank(verdict: Verdict | None) -> int:
+    match verdict:
+        case Deny():
+            return 3
+        case Ask():
+            return 2
+        case Allow():
+            return 1
+        case _:
+            return 0
 
 
 def fold(patches: Iterable[Patch]) -> Patch:

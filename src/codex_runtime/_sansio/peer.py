@@ -170,19 +170,26 @@ class Peer(Generic[T]):
                 case "server_request":
                     asked.append(envelope)
                 case "unusable":
-                    if envelope.fault is not None and envelope.fault.reason == "too_long":
-                        received.too_long += 1
-                        envelope.raw = self._framer.heads.pop(0)
-                    else:
-                        received.malformed += 1
-                        if not envelope.raw.endswith(b"\n"):
-                            continue  # half a line, cut by the end of the stream: its call is lost, not badly answered
-                    # A call whose answer cannot be used fails now, not at its deadline.
-                    if (found := _ANSWERS.match(envelope.raw)) and (token := self._take(int(found[1]))) is not None:
+                    if (token := self._take(self._id_in_unusable(envelope, received))) is not None:
                         answered.append((token, envelope))
                 case _:
                     received.malformed += 1
+                    # No better one follows an answer that holds neither a result nor an error.
+                    if (token := self._take(envelope.rpc_id)) is not None:
+                        answered.append((token, envelope))
         return received
+
+    def _id_in_unusable(self, envelope: Envelope, received: Received[T]) -> int | None:
+        """Count a line that cannot be used. A call whose answer it would have been fails now, not at its deadline."""
+        if envelope.fault is not None and envelope.fault.reason == "too_long":
+            received.too_long += 1
+            envelope.raw = self._framer.heads.pop(0)
+        else:
+            received.malformed += 1
+            if not envelope.raw.endswith(b"\n"):
+                return None  # half a line, cut by the end of the stream: its call is lost, not badly answered
+        found = _ANSWERS.match(envelope.raw)
+        return None if found is None else int(found[1])
 
     def _take(self, rpc_id: object) -> T | None:
         if type(rpc_id) is int:
@@ -201,18 +208,21 @@ def encode(message: object) -> bytes:
     try:
         line = _encode(message)
     except UnicodeEncodeError:
-        raise LocalProtocolError("the message holds a lone surrogate, which is not valid UTF-8") from None
+        problem = "the message holds a lone surrogate, which is not valid UTF-8"
     except RecursionError:
-        raise LocalProtocolError("the message is nested too deeply or holds itself") from None
+        problem = "the message is nested too deeply or holds itself"
     except (TypeError, ValueError, OverflowError, msgspec.MsgspecError) as error:
-        raise LocalProtocolError(f"the message cannot be written as JSON: {error}") from None
-    # Each level takes two brackets, and most messages hold fewer of them; only then is the depth worth measuring.
-    if len(line) > 2 * MAX_DEPTH and line.count(b"{") + line.count(b"[") > MAX_DEPTH and _depth(line) > MAX_DEPTH:
-        raise LocalProtocolError(f"the message is nested deeper than {MAX_DEPTH} levels")
-    # Raw values pass through the encoder unread; a newline in one would cut the line in two.
-    if NEWLINE in line or RETURN in line:
-        line = line.replace(b"\n", b" ").replace(b"\r", b" ")
-    return line + b"\n"
+        problem = f"the message cannot be written as JSON: {error}"
+    else:
+        # Each level takes two brackets, and most messages hold fewer of them; only then is the depth worth measuring.
+        if len(line) > 2 * MAX_DEPTH and line.count(b"{") + line.count(b"[") > MAX_DEPTH and _depth(line) > MAX_DEPTH:
+            raise LocalProtocolError(f"the message is nested deeper than {MAX_DEPTH} levels")
+        # Raw values pass through the encoder unread; a newline in one would cut the line in two.
+        if NEWLINE in line or RETURN in line:
+            line = line.replace(b"\n", b" ").replace(b"\r", b" ")
+        return line + b"\n"
+    # Out here, so that the error that was found holds on to none of those above: one of them keeps all of the text.
+    raise LocalProtocolError(problem)
 
 
 def refusal_of(envelope: Envelope) -> tuple[int, str, JsonValue]:

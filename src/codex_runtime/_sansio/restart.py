@@ -16,12 +16,13 @@ from typing import Literal
 
 from msgspec import Struct
 
+from codex_runtime._sansio.discreet import Discreet
 from codex_runtime.errors import ConfigError
 
 __all__ = ["Exit", "GiveUp", "Restart", "RestartHistory", "RestartPolicy", "decide"]
 
 
-class Exit(Struct, frozen=True):
+class Exit(Discreet, frozen=True):
     """How an app server ended.
 
     ``code`` is its exit status, ``signal`` the number of the signal that ended it; both are ``None`` when nobody could
@@ -33,6 +34,9 @@ class Exit(Struct, frozen=True):
     signal: int | None = None
     stderr_tail: str = ""
     reason: str = ""
+
+    def _shown(self) -> dict[str, object]:
+        return {"stderr_tail": f"<{len(self.stderr_tail)} characters>"}  # anything may stand in its last words
 
     @property
     def clean(self) -> bool:
@@ -57,9 +61,10 @@ class Exit(Struct, frozen=True):
 class RestartPolicy(Struct, frozen=True, kw_only=True):
     """When and how often a runtime starts its app server again.
 
-    ``when``: ``"never"``, ``"on_failure"`` (any end but exit status 0) or ``"always"``. At most ``budget`` restarts
-    within ``window`` seconds. The n-th delay in a row is ``backoff * 2**n``, at most ``max_backoff`` seconds, changed by
-    up to ``jitter`` (a share, 0.2 = ±20 %) either way. ``stable`` seconds of life reset the delay.
+    ``when``: ``"never"``, ``"on_failure"`` or ``"always"``. A failure is any end but exit status 0 while nobody waited for
+    anything: the real server leaves with 0 also in the middle of a turn, if somebody sends it SIGTERM. At most ``budget``
+    restarts within ``window`` seconds. The n-th delay in a row is ``backoff * 2**n``, at most ``max_backoff`` seconds,
+    changed by up to ``jitter`` (a share, 0.2 = ±20 %) either way. ``stable`` seconds of life reset the delay.
     """
 
     when: Literal["never", "on_failure", "always"] = "on_failure"
@@ -88,7 +93,7 @@ class RestartPolicy(Struct, frozen=True, kw_only=True):
 
 
 class RestartHistory(Struct, frozen=True):
-    """What the rule has to remember: the times of the restarts in the window, and failures in a row."""
+    """What the rule has to remember: when the restarts in the window are or were, and failures in a row."""
 
     restarts: tuple[float, ...] = ()
     streak: int = 0
@@ -118,8 +123,8 @@ def decide(
 ) -> Restart | GiveUp:
     """Say whether the app server that just ended is started again.
 
-    ``clean``: it ended with status 0. ``uptime``: seconds that it was ready, 0 if the greeting failed. ``now`` is a
-    monotonic time, ``chance`` a number in [0, 1) that places the delay within the jitter.
+    ``clean``: it ended with status 0, and nobody waited for anything. ``uptime``: seconds that it was ready, 0 if the
+    greeting failed. ``now`` is a monotonic time, ``chance`` a number in [0, 1) that places the delay within the jitter.
     """
     if policy.when == "never":
         return GiveUp("restarts are off")
@@ -132,4 +137,5 @@ def decide(
     # 2.0 ** 1024 overflows; no sane delay needs more than 2 ** 62.
     base = min(policy.backoff * 2.0 ** min(streak, 62), policy.max_backoff)
     delay = base * (1 + policy.jitter * (2 * chance - 1))
-    return Restart(delay, RestartHistory((*recent, now), streak + 1))
+    # A long pause followed by a short one brings two starts together: what counts is when they are, not when it is decided.
+    return Restart(delay, RestartHistory((*recent, now + delay), streak + 1))

@@ -18,11 +18,13 @@ from codex_runtime.errors import InvalidAnswerError
 
 __all__ = [
     "APPROVALS",
+    "ATTESTATION",
     "DEADLINE_ACTIONS",
     "ELICITATION",
     "KNOWN",
     "NOBODY",
     "PERMISSIONS",
+    "TOKENS",
     "TOOL_CALL",
     "USER_INPUT",
     "Answer",

@@ -184,6 +184,7 @@ class StateTree:
         """Forget a thread."""
         for turn in list(thread.turns.values()):
             self.drop_turn(turn)
+        thread.active = None
         del self.threads[thread.id]
         self._idle.pop(thread.id, None)
 
@@ -195,6 +196,9 @@ class StateTree:
         self._spare.pop(turn, None)
         self.weight -= turn.weight
         thread.frozen = self._frozen = None
+        # Items name their turn. In a circle they would wait for the collector, which comes once in thousands of threads.
+        turn.items.clear()
+        turn.open_items.clear()
 
     def _evict_thread(self) -> bool:
         if not self._idle:

@@ -11,11 +11,12 @@ record stands in for what was missed (:meth:`TurnReducer.recover`).
 
 from __future__ import annotations
 
+import re
 from collections import deque
 
 from msgspec import UNSET
 
-from codex_runtime._sansio.envelope import NO_STAMP, Envelope, Stamp, params_of
+from codex_runtime._sansio.envelope import NO_STAMP, Envelope, Fault, Stamp, params_of
 from codex_runtime._sansio.turn_events import Reconnected, TurnCompleted, TurnEvent, TurnStarted
 from codex_runtime._sansio.turn_fold import NOTHING, Events, TurnFold, other
 from codex_runtime._sansio.turn_items import mapping, number, seconds, text, turn_fault
@@ -36,6 +37,8 @@ _STATUSES: dict[str, TurnStatus] = {
     "interrupted": "interrupted",
     "cancelled": "interrupted",
 }
+
+ANSWER = re.compile(rb'\s*\{\s*"(?:id|result|error)"')
 
 # What is said to everybody names no thread.
 TO_ALL = frozenset({"warning", "configWarning", "deprecationNotice"})
@@ -106,7 +109,7 @@ class TurnReducer:
         """Return what a message means for this turn: mostly one event, or none."""
         params, method = envelope.shallow, envelope.method
         if method is None or envelope.rpc_id is not UNSET:
-            return NOTHING
+            return NOTHING if envelope.fault is None else self._unread(envelope, envelope.fault)
         if params.thread_id != self.thread_id and (params.thread_id is not None or method not in TO_ALL):
             return NOTHING
         if self._turn_id is None or self._result is not None:
@@ -174,6 +177,14 @@ class TurnReducer:
         elif envelope.method == "item/completed" and envelope.shallow.turn_id == self._turn_id is not None:
             self.late_items += 1
         return NOTHING
+
+    def _unread(self, envelope: Envelope, fault: Fault) -> Events:
+        """Tell of a message of this thread of which only the head is left. An answer is told to whoever asked."""
+        if fault.reason != "too_long" or self.thread_id.encode() not in envelope.raw or ANSWER.match(envelope.raw):
+            return NOTHING
+        if self._turn_id is None or self._result is not None:
+            return self._set_aside(envelope)
+        return self._fold.warn(f"a message of {fault.size} bytes is longer than the line limit and was left out")
 
     def _is_root_of(self, envelope: Envelope) -> bool:
         """A review starts under another id, but names ours as its root."""

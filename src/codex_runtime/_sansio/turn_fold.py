@@ -307,9 +307,13 @@ class TurnFold:
     def _warning(self, envelope: Envelope) -> Events:
         params = params_of(envelope)
         message = text(params.get("message")) or text(params.get("summary"))
+        return self.warn(message, text_or_none(params.get("details")))
+
+    def warn(self, message: str, details: str | None = None) -> Events:
+        """Take note of a warning, the server's or ours."""
         if len(self._warnings) < WARNING_LIMIT:
             self._warnings.append(message)
-        return (TurnWarning(message, text_or_none(params.get("details"))),)
+        return (TurnWarning(message, details),)
 
     def _request_resolved(self, envelope: Envelope) -> Events:
         request_id = params_of(envelope).get("requestId")

@@ -85,10 +85,12 @@ class Limits:
         self._last = self._clock.monotonic()
 
     def stop(self) -> None:
-        """Stop the time."""
+        """Stop the time, for good."""
         for timer in self._timers.values():
             timer.cancel()
         self._timers.clear()
+        # Both are of the turn, which holds this: a circle would keep all that came of it until the collector comes.
+        self._is_asking, self._expire = _nobody_asks, _nothing_expires
 
     def _look(self, idle: float) -> None:
         now = self._clock.monotonic()
@@ -103,8 +105,17 @@ class Limits:
     def _pass(self, why: str) -> None:
         if not self.passed:
             self.passed = why
+            expire = self._expire
             self.stop()
-            self._expire()
+            expire()
+
+
+def _nobody_asks() -> bool:
+    return False
+
+
+def _nothing_expires() -> None:
+    return
 
 
 def _is_life(event: object) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, Unpack
@@ -23,6 +24,7 @@ from codex_runtime.errors import (
     SessionBusyError,
     SessionClosedError,
 )
+from codex_runtime.runtime._calls import require_loop
 
 if TYPE_CHECKING:
     from codex_runtime._sansio.envelope import JsonValue
@@ -68,6 +70,7 @@ class Session:
         self.thread_id: str = thread["id"]
         self.cwd = cwd
         self.profile = profile
+        self._loop = asyncio.get_running_loop()
         self._turn: Turn | None = None
         self._loose: str | None = None
         self._is_attached = True
@@ -133,6 +136,7 @@ class Session:
 
         Idempotent. Never raises for what the server thinks of it.
         """
+        require_loop(self._loop)
         if self._closed is None:
             self._closed = "the session is closed"
             try:

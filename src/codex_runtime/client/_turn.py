@@ -325,7 +325,7 @@ class Turn:
         """Let go of everything."""
         self._state.give_up()
         self._limits.stop()
-        self._start.stop_listening()
+        self._start.let_go()
         self._session.end(self)
         tasks = [task for task in (self._asking, self._timeout) if task is not None]
         for task in tasks:

@@ -45,7 +45,7 @@ class TurnStart:
         self._state = state
         self._session = session
         self._params = params
-        self._listener = listener
+        self._listener: ThreadListener | None = listener
         self._interruption = interruption
         self._allow_full_access = allow_full_access
         self._stop_listening: Callable[[], None] | None = None
@@ -55,6 +55,11 @@ class TurnStart:
         """Follow the thread no more."""
         if self._stop_listening is not None:
             self._stop_listening()
+
+    def let_go(self) -> None:
+        """Forget the listener, which is the turn: a circle would keep all that came of it until the collector comes."""
+        self.stop_listening()
+        self._listener = self._stop_listening = None
 
     async def ask(self) -> None:
         """Have the server begin the turn. Raises what that comes to."""
@@ -114,7 +119,8 @@ class TurnStart:
     def _listen(self, thread_id: str) -> None:
         self.stop_listening()
         self._state.follow(thread_id)
-        self._stop_listening = self._state.runtime.listen(thread_id, self._listener)
+        if self._listener is not None:
+            self._stop_listening = self._state.runtime.listen(thread_id, self._listener)
 
     def _begin(self, reply: JsonValue) -> None:
         """Learn the turn's id, before any message of the turn comes."""

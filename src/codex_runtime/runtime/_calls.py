@@ -41,6 +41,8 @@ __all__ = ["NOT_OPEN", "Call", "Calls", "outcome_of"]
 NOT_OPEN = "the runtime is not open: use it as `async with Runtime(...)`"
 # The code of the real server for "no room", which it sends without doing anything.
 OVERLOADED = -32001
+# Waits in any line: what makes room is not kept out for want of it.
+INTERRUPT = "turn/interrupt"
 # Above this many unread bytes in our own buffer a call waits in line rather than grow it.
 MAX_UNSENT = 1024 * 1024
 # The first pause before an overloaded request is tried again, in seconds; it doubles each time.
@@ -81,6 +83,7 @@ class Calls:
         counters: Counters,
         deadline: float,
         max_in_flight: int,
+        max_waiting: int,
         overload_retries: int,
         allow_full_access: bool,
         write: Callable[[Link[Call], bytes], None],
@@ -90,6 +93,7 @@ class Calls:
         self._counters = counters
         self._deadline = deadline
         self._max_in_flight = max_in_flight
+        self._max_waiting = max_waiting
         self._overload_retries = overload_retries
         self._allow_full_access = allow_full_access
         self._write = write
@@ -136,6 +140,7 @@ class Calls:
                 finally:
                     if call in self._open:
                         self._forget(call)
+                    del call  # it holds its error, which knows this frame: a circle would wait for the collector
                 if response is not None:
                     self._counters.request_times.add(method, response.stamp.monotonic - began)
                 return outcome_of(method, response)
@@ -174,7 +179,7 @@ class Calls:
         result: list[JsonValue] = []
 
         def at_once(envelope: Envelope) -> None:
-            if envelope.fault is None and not envelope.refused:
+            if envelope.fault is None and not envelope.refused and envelope.result is not ABSENT:
                 result.append(self.decoded(method, envelope))
                 note(result[0])
 
@@ -218,6 +223,7 @@ class Calls:
         finally:
             if call in self._open:
                 self._forget(call)
+            del call  # as above
 
     def _start(
         self,
@@ -238,6 +244,8 @@ class Calls:
             require_loop(self._loop)
         if method in GATED and not (allow_full_access or self._allow_full_access):
             params = gate(method, params)
+        if len(self._line) >= self._max_waiting and on is None and method != INTERRUPT:
+            raise LocalProtocolError(f"{method}: {len(self._line)} calls wait in line already (max_waiting)")
         call = Call(kind, method, params, asyncio.Future(loop=loop), seconds, due := now + seconds)
         self._open[call] = None
         if due < self._alarm.at:
@@ -366,12 +374,14 @@ def outcome_of(method: str, envelope: Envelope | None) -> Envelope:
     """Return a response that holds a result, or raise what it holds instead."""
     if envelope is None:
         raise AssertionError("a request always has a response")
-    if envelope.error is ABSENT and envelope.fault is None:
+    if envelope.error is ABSENT and envelope.fault is None and envelope.result is not ABSENT:
         return envelope  # nearly always
     if envelope.fault is not None:
         problem = "is longer than the line limit" if envelope.fault.reason == "too_long" else "is not JSON"
         raise RemoteProtocolError(f"{method}: the answer {problem} ({envelope.fault.size} bytes)")
     if not envelope.refused:
+        if envelope.result is ABSENT:
+            raise RemoteProtocolError(f"{method}: the answer holds neither a result nor an error")
         return envelope
     code, message, data = refusal_of(envelope)
     kind = OverloadedError if code == OVERLOADED else RequestFailedError

@@ -11,11 +11,13 @@ after publishing because they may write, and what they write has a later number.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
 
 from msgspec import Raw, to_builtins
 
+from codex_runtime._sansio.decisions import TELLING_SECRETS, without_secrets
 from codex_runtime._sansio.envelope import Envelope, JsonValue, Stamp, loads, stamp_outbound
 from codex_runtime._sansio.projection import TELLING
 from codex_runtime._sansio.turn import TO_ALL
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
     from codex_runtime.runtime._ticket import Ticket
     from codex_runtime.runtime.metrics import Counters
 
-__all__ = ["Dispatch", "ThreadListener"]
+__all__ = ["Dispatch", "ThreadListener", "contain"]
 
 K = TypeVar("K")
 T = TypeVar("T")
@@ -115,13 +117,19 @@ class Dispatch:
         stamp = Stamp(link.generation, self._wall(), self._monotonic())
         self._accept(link, link.peer.finish(self._next_seq, stamp), 0)
 
-    def write(self, link: Link[Call], line: bytes) -> None:
-        """Write a line to a link, and take note of it for those who want to see both directions."""
+    def write(self, link: Link[Call], line: bytes, *, is_secret: bool = False) -> None:
+        """Write a line to a link, and take note of it for those who want to see both directions.
+
+        They see no credentials: neither those in some requests, nor an answer that ``is_secret``.
+        """
         link.write(line)
         self._counters.bytes_out += len(line)
         if self._fanout.wants_outbound:
             stamp = Stamp(link.generation, self._wall(), self._monotonic(), "outbound")
-            self._fanout.publish_outbound(stamp_outbound(line, self._next_seq, stamp))
+            envelope = stamp_outbound(line, self._next_seq, stamp)
+            if is_secret or envelope.method in TELLING_SECRETS:
+                envelope = stamp_outbound(without_secrets(line, is_secret=is_secret), self._next_seq, stamp)
+            self._fanout.publish_outbound(envelope)
             self._next_seq += 1
 
     def lost(self, error: ConnectionLostError) -> None:
@@ -158,14 +166,16 @@ class Dispatch:
             counters.malformed += received.malformed
             counters.too_long += received.too_long
             counters.late_answers += received.late
-        for asked in received.asked:
-            self._desk.open(link, asked, self._takers_of(asked) if self._listeners or self._takers else ())
+        if received.asked:
+            self._desk.take_in(link, received.asked, self._takers_of)
         if envelopes and self._desk.waiting:
             self._desk.observe(envelopes)
         if received.answered:
             self._settle(received.answered)
 
     def _takers_of(self, asked: Envelope) -> tuple[Taker, ...]:
+        if not (self._listeners or self._takers):
+            return ()
         thread_id, takers = asked.thread_id or "", self._takers
         listeners = [listener.ticket for listener in self._listeners.get(thread_id, ())]
         return (*listeners, *takers.get(thread_id, ()), *takers.get(None, ()))
@@ -179,19 +189,41 @@ class Dispatch:
                     continue
             elif envelope.method in TO_ALL:
                 listeners = tuple(listener for others in self._listeners.values() for listener in others)
+            elif envelope.fault is not None and envelope.fault.reason == "too_long":
+                listeners = self._listeners_in(envelope.raw)
             else:
                 continue
             for listener in listeners:
                 try:
                     listener.envelope(envelope)
-                except Exception:  # noqa: BLE001  # a guest's fault stays the guest's
-                    self._counters.guest_errors += 1
+                except BaseException as error:  # noqa: BLE001  # a guest's fault stays the guest's
+                    contain(error, self._counters)
+
+    def _listeners_in(self, head: bytes) -> tuple[ThreadListener, ...]:
+        """Find whom a message may concern of which only the head is left."""
+        return tuple(
+            each for thread_id, those in self._listeners.items() if thread_id.encode() in head for each in those
+        )
 
     def _guarded(self, call: Callable[..., None], *values: object) -> None:
         try:
             call(*values)
-        except Exception:  # noqa: BLE001  # a guest's fault stays the guest's
-            self._counters.guest_errors += 1
+        except BaseException as error:  # noqa: BLE001  # a guest's fault stays the guest's
+            contain(error, self._counters)
+
+
+def contain(error: BaseException, counters: Counters) -> None:
+    """Count what a guest raised, whatever it is: what we were about to do is done all the same.
+
+    Only whoever wants the program to end is heard, by the one who runs the loop, as soon as that is done.
+    """
+    counters.guest_errors += 1
+    if isinstance(error, KeyboardInterrupt | SystemExit):
+        asyncio.get_running_loop().call_soon(_raise, error)
+
+
+def _raise(error: BaseException) -> None:
+    raise error
 
 
 def _fold(projection: Projection, received: Received[Call]) -> None:

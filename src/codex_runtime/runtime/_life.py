@@ -23,6 +23,7 @@ from codex_runtime.errors import (
     RuntimeDeadError,
 )
 from codex_runtime.runtime._calls import NOT_OPEN, outcome_of, require_loop
+from codex_runtime.runtime._dispatch import contain
 from codex_runtime.runtime._launch import launcher_of
 from codex_runtime.runtime._supervisor import Supervisor
 from codex_runtime.runtime._watchdog import Watchdog
@@ -117,6 +118,7 @@ class Life:
         started: asyncio.Future[None] = loop.create_future()
         self._supervision = loop.create_task(self._supervise(supervisor, started), name="codex-runtime supervisor")
         self._supervision.add_done_callback(lambda _: _give_up(started))
+        self._supervision.add_done_callback(self._note_end)
         self._calls.open()
         try:
             await asyncio.shield(started)
@@ -159,8 +161,8 @@ class Life:
         if callback is not None:
             try:
                 callback(value)
-            except Exception:  # noqa: BLE001  # a guest's fault stays the guest's
-                self._counters.guest_errors += 1
+            except BaseException as error:  # noqa: BLE001  # a guest's fault stays the guest's
+                contain(error, self._counters)
 
     # -- steps of the supervisor -----------------------------------------------------------------------------------
 
@@ -213,7 +215,9 @@ class Life:
                 return RuntimeClosedError("the runtime was closed", generation=link.generation, exit=ended)
             return ConnectionLostError(f"{what}: {ended.describe()}", generation=link.generation, exit=ended)
 
-        self._calls.fail(link.peer.close(), lambda: error("the app server ended before it answered"))
+        unanswered = link.peer.close()
+        link.left_work = bool(unanswered or self._desk.waiting or self._dispatch.is_followed or self._has_turns)
+        self._calls.fail(unanswered, lambda: error("the app server ended before it answered"))
         self._desk.withdraw_all("the app server is gone")
         if self._projection is not None:
             self._projection.end_generation()
@@ -272,9 +276,13 @@ class Life:
             or len(self._desk)
         ):
             return False
-        # Turns that somebody began by hand have no listener.
+        return not self._has_turns
+
+    @property
+    def _has_turns(self) -> bool:
+        """True while a turn runs, also one that somebody began by hand: it has no listener."""
         threads = {} if self._projection is None else self._projection.snapshot().threads
-        return not any(thread.active_turn for thread in threads.values())
+        return any(thread.active_turn for thread in threads.values())
 
     # -- inside ----------------------------------------------------------------------------------------------------
 
@@ -288,6 +296,12 @@ class Life:
                 started.set_exception(error)
             return
         await supervisor.run(started)
+
+    def _note_end(self, supervision: asyncio.Task[None]) -> None:
+        """Tell everyone if nobody supervises any more: who runs the loop has cancelled all that is on it."""
+        if supervision.cancelled() and self._closing is None and self._dead is None:
+            generation = self.connection.generation
+            self.dead(RuntimeDeadError("the supervision of the app server was cancelled", generation=generation))
 
     def _set_connection(self, connection: Connection) -> None:
         self.connection = connection

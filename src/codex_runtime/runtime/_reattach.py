@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from codex_runtime._sansio.envelope import JsonValue
+from codex_runtime.errors import ConnectionLostError
 
 if TYPE_CHECKING:
     from codex_runtime._io.clock import Clock
@@ -89,6 +90,10 @@ class Reattachments:
             note: Callable[[JsonValue], None] | None = None,
         ) -> JsonValue:
             async with room:
+                if link.lost.done():
+                    ended = link.lost.result()
+                    problem = f"the app server ended before it was asked: {ended.describe()}"
+                    raise ConnectionLostError(problem, generation=link.generation, exit=ended)
                 return await self._calls.request_and_note(
                     method, params, note or _ignore, on=link, allow_full_access=allow_full_access
                 )

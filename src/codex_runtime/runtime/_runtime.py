@@ -76,6 +76,7 @@ class Runtime:
             counters=counters,
             deadline=config.request_deadline,
             max_in_flight=config.max_in_flight,
+            max_waiting=config.max_waiting,
             overload_retries=config.overload_retries,
             allow_full_access=config.allow_full_access,
             write=self._dispatch.write,

@@ -115,7 +115,7 @@ class Supervisor:
                 await link.aclose()
             now = self._clock.monotonic()
             # Replaced by us, it did not fail: neither the budget nor the back-off knows of it.
-            verdict = Restart(0.0, history) if link.is_retired else self._decide(ended, history, ready_at, now)
+            verdict = Restart(0.0, history) if link.is_retired else self._decide(link, ended, history, ready_at, now)
             if isinstance(verdict, GiveUp):
                 text = f"the app server ended ({cause}) and is not started again: {verdict.reason}"
                 self._steps.dead(RuntimeDeadError(text, generation=self._generation, exit=ended))
@@ -125,11 +125,13 @@ class Supervisor:
             await self._clock.sleep_until(now + verdict.delay)
             self._generation, first_id = self._generation + 1, link.peer.next_id
 
-    def _decide(self, ended: Exit, history: RestartHistory, ready_at: float | None, now: float) -> Restart | GiveUp:
+    def _decide(
+        self, link: Link[Call], ended: Exit, history: RestartHistory, ready_at: float | None, now: float
+    ) -> Restart | GiveUp:
         return decide(
             self._policy,
             history,
-            clean=ready_at is not None and ended.clean,
+            clean=ready_at is not None and ended.clean and not link.left_work,
             uptime=0.0 if ready_at is None else now - ready_at,
             now=now,
             chance=random.random(),  # noqa: S311  # spreads restarts; not a secret

@@ -9,6 +9,7 @@ from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any, ParamSpec, TypeVar
 
+from codex_runtime._io.worker import carried
 from codex_runtime.errors import LocalProtocolError, RuntimeClosedError
 
 __all__ = ["Portal", "on_a_thread"]
@@ -143,8 +144,8 @@ async def on_a_thread(function: Callable[[T], object], value: T) -> None:
         error: Exception | None = None
         try:
             function(value)
-        except Exception as failure:  # noqa: BLE001  it is raised where the function was asked for
-            error = failure
+        except BaseException as failure:  # noqa: BLE001  it is raised where the function was asked for
+            error = carried(failure)
         with suppress(RuntimeError):  # the loop is closed: nobody wants to know
             loop.call_soon_threadsafe(settle, error)
 

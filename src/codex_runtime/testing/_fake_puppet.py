@@ -33,7 +33,7 @@ class Puppet:
     def __init__(self, control: socket.socket) -> None:
         self._control = control
         self._watched: list[int] = [0, control.fileno()]
-        self._orders = b""
+        self._orders = bytearray()
         self._is_stubborn = False
 
     def run(self) -> NoReturn:
@@ -82,8 +82,8 @@ class Puppet:
             kind, size = HEAD.unpack_from(self._orders)
             if len(self._orders) < HEAD.size + size:
                 return
-            payload = self._orders[HEAD.size : HEAD.size + size]
-            self._orders = self._orders[HEAD.size + size :]
+            payload = bytes(self._orders[HEAD.size : HEAD.size + size])
+            del self._orders[: HEAD.size + size]
             self._obey(kind, payload)
 
     def _obey(self, kind: bytes, payload: bytes) -> None:

@@ -98,21 +98,22 @@ class FakeSession:
         await asyncio.gather(*self._waits, return_exceptions=True)
 
     def _act(self, outputs: Iterable[Output]) -> None:
-        said, body = b"", self._body or _NOBODY
+        said: list[bytes] = []
+        body = self._body or _NOBODY
         for output in outputs:
             if isinstance(output, bytes):
-                said += output
+                said.append(output)
                 continue
             if said:
-                body.send(said)
-                said = b""
+                body.send(b"".join(said))
+                said.clear()
             if isinstance(output, Waiting):
                 self._wait(output)
             else:
                 self._is_deaf = self._is_deaf or isinstance(output, StopReading)
                 body.inflict(output)
         if said:
-            body.send(said)
+            body.send(b"".join(said))
 
     def _wait(self, waiting: Waiting) -> None:
         match waiting.until:

@@ -46,7 +46,7 @@ class MemoryLink:
 
     def __init__(self, receiver: Receiver, *, chunk: int | None = None) -> None:
         self._loop = asyncio.get_running_loop()
-        self._receiver = receiver
+        self._receiver: Receiver | None = receiver
         self._served: Served | None = None
         self._chunk = chunk or READ_SIZE
         self._inbox = bytearray()
@@ -179,7 +179,9 @@ class MemoryLink:
         while self._outbox and (self._exit is not None or not self._paused):
             piece = bytes(self._outbox[: self._chunk])
             del self._outbox[: self._chunk]
-            self._receiver.data_received(piece)
-        if self._exit is not None and not self._lost.is_set():
+            if self._receiver is not None:
+                self._receiver.data_received(piece)
+        if self._exit is not None and self._receiver is not None:
+            receiver, self._receiver, self._served = self._receiver, None, None
             self._lost.set()
-            self._receiver.connection_lost(self._exit)
+            receiver.connection_lost(self._exit)
