@@ -11,19 +11,20 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import secrets
 import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from codex_runtime.testing import FakeAppServer, Script
+from codex_runtime.testing import FakeAppServer
 from verification.faults.history import (
     Answered,
     Asked,
@@ -50,9 +51,11 @@ from verification.faults.scenario import Scenario, say
 if TYPE_CHECKING:
     from codex_runtime.testing import Answer
 
-__all__ = ["MARK", "Outcome", "run_apart", "run_here"]
+__all__ = ["MARK", "Outcome", "complained", "employ", "judged", "left", "marked", "run_apart", "run_here"]
 
-MARK = "VERIFICATION_RUN"
+ROOT = Path(__file__).parents[2]
+
+MARK = "CODEX_VERIFICATION_RUN"
 """Environment variable by which everything that a client started is found, wherever it went."""
 
 PATIENCE = 1.0
@@ -84,43 +87,70 @@ async def run_here(scenario: Scenario, *, process: bool = False, **settings: obj
         _arrange(fake, scenario)
         log = Log()
         began = time.monotonic()
-        await carry_out(scenario.job, Ours(fake, settings=settings), log)
+        job = msgspec.structs.replace(scenario.job, command=_command(fake, scenario) if process else ())
+        orders = asyncio.create_task(_give_orders(fake, scenario))
+        try:
+            await carry_out(job, Ours(None if process else fake, settings=settings), log)
+        finally:
+            await _ended(orders)
         history = [*_said(scenario), *_merged(log.events, fake)]
-        return _judged(scenario, "ours", history, time.monotonic() - began)
+        return judged(scenario, "ours", history, time.monotonic() - began)
 
 
 async def run_apart(scenario: Scenario, client: str, *, python: str = sys.executable) -> Outcome:
     """Run a client in a process of its own, against a server that is a process as well."""
     async with FakeAppServer(default=say(), process=True) as fake:
         _arrange(fake, scenario)
-        mark = secrets.token_hex(8)
-        with tempfile.TemporaryFile() as complaints:
-            began = time.monotonic()
-            worker = await asyncio.create_subprocess_exec(
-                *(python, "-W", "default", "-m", "verification.faults.worker", client),
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=complaints,
-                limit=2**26,
-                start_new_session=True,
-                env={**os.environ, MARK: mark},
-            )
-            assert worker.stdin is not None
-            worker.stdin.write(msgspec.json.encode(msgspec.structs.replace(scenario.job, command=fake.argv)))
-            worker.stdin.close()
-            log = Log()
-            try:
-                await asyncio.wait_for(_follow(worker, log, fake, scenario), _limit(scenario.job))
-            except TimeoutError:
-                _give_up(log)
-            finally:
-                with suppress(ProcessLookupError):
-                    os.killpg(worker.pid, signal.SIGKILL)
-                await worker.wait()
-            complaints.seek(0)
-            ends = [*_left(mark), *_loud(complaints.read().decode(errors="replace"), scenario)]
+        job = msgspec.structs.replace(scenario.job, command=_command(fake, scenario))
+
+        async def meanwhile(worker: asyncio.subprocess.Process, _: Log) -> None:
+            await asyncio.gather(_kill(worker, fake, scenario), _give_orders(fake, scenario))
+
+        mark, began = secrets.token_hex(8), time.monotonic()
+        log, complaints = await employ(client, job, mark=mark, meanwhile=meanwhile, python=python)
+        ends = [*await left(mark), *complained(complaints, scenario)]
         history = [*_said(scenario), *_merged(log.events, fake), *ends]
-        return _judged(scenario, client, history, time.monotonic() - began)
+        return judged(scenario, client, history, time.monotonic() - began)
+
+
+async def employ(
+    client: str,
+    job: Job,
+    *,
+    mark: str,
+    meanwhile: Callable[[asyncio.subprocess.Process, Log], Awaitable[None]],
+    python: str = sys.executable,
+    **around: str,
+) -> tuple[Log, str]:
+    """Have a client do a job in a process of its own; return what it told, and what was complained of on stderr.
+
+    ``mark`` marks everything that it starts. ``around`` is added to its environment.
+    """
+    log = Log()
+    with tempfile.TemporaryFile() as complaints:
+        worker = await asyncio.create_subprocess_exec(
+            *(python, "-W", "default", "-m", "verification.faults.worker", client),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=complaints,
+            limit=2**26,
+            start_new_session=True,
+            cwd=ROOT,
+            env={**os.environ, MARK: mark, **around},
+        )
+        assert worker.stdin is not None
+        worker.stdin.write(msgspec.json.encode(job))
+        worker.stdin.close()
+        try:
+            await asyncio.wait_for(_follow(worker, log, meanwhile), _limit(job))
+        except TimeoutError:
+            _give_up(log)
+        finally:
+            with suppress(ProcessLookupError):
+                worker.kill()  # and nobody else: what it leaves is what the judge wants to see
+            await worker.wait()
+        complaints.seek(0)
+        return log, complaints.read().decode(errors="replace")
 
 
 # -- before ----------------------------------------------------------------------------------------------------------
@@ -128,8 +158,13 @@ async def run_apart(scenario: Scenario, client: str, *, python: str = sys.execut
 
 def _arrange(fake: FakeAppServer, scenario: Scenario) -> None:
     fake.on_request(ECHO, lambda params: params)
-    fake.on_turn(*(Script.of(script) for script in scenario.scripts))
+    for prompt, script in zip(scenario.job.prompts, scenario.scripts, strict=False):
+        fake.on_turn(script, match=prompt)  # not the next turn's, if that prompt never arrives
     scenario.arrange(fake)
+
+
+def _command(fake: FakeAppServer, scenario: Scenario) -> tuple[str, ...]:
+    return fake.argv if scenario.through is None else scenario.through(fake.argv)
 
 
 def _limit(job: Job) -> float:
@@ -140,16 +175,32 @@ def _limit(job: Job) -> float:
 # -- meanwhile -------------------------------------------------------------------------------------------------------
 
 
-async def _follow(worker: asyncio.subprocess.Process, log: Log, fake: FakeAppServer, scenario: Scenario) -> None:
-    killer = asyncio.create_task(_kill(worker, fake, scenario))
+async def _follow(
+    worker: asyncio.subprocess.Process,
+    log: Log,
+    meanwhile: Callable[[asyncio.subprocess.Process, Log], Awaitable[None]],
+) -> None:
+    orders = asyncio.ensure_future(meanwhile(worker, log))
     try:
         assert worker.stdout is not None
         async for line in worker.stdout:
             log(load(line))
         await worker.wait()
     finally:
-        killer.cancel()
-        await asyncio.wait([killer])
+        await _ended(orders)
+
+
+async def _give_orders(fake: FakeAppServer, scenario: Scenario) -> None:
+    if scenario.meanwhile is not None:
+        with suppress(TimeoutError):  # what it waited for did not come
+            await scenario.meanwhile(fake)
+
+
+async def _ended(task: asyncio.Future[None]) -> None:
+    task.cancel()
+    await asyncio.wait([task])
+    if not task.cancelled() and (error := task.exception()) is not None:
+        raise error
 
 
 async def _kill(worker: asyncio.subprocess.Process, fake: FakeAppServer, scenario: Scenario) -> None:
@@ -208,25 +259,26 @@ def _accepts(answer: Answer) -> bool:
         return False
     decision = result.get("decision", result.get("action"))
     if isinstance(decision, dict):
-        return True  # an amendment
+        return "denied" not in decision  # what is left are amendments
     if isinstance(decision, str):
         return decision.startswith(("accept", "approved"))
     return bool(result.get("permissions") or result.get("answers") or result.get("success"))
 
 
-def _left(mark: str) -> Iterator[Event]:
+async def left(mark: str) -> list[Event]:
     """Whatever still runs of what the client started; it is ended."""
     deadline = time.monotonic() + PATIENCE
-    while (pids := _marked(mark)) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    if pids:
-        yield Left(things=tuple(f"process {_name(pid)}" for pid in pids))
+    while (pids := marked(mark)) and time.monotonic() < deadline:  # noqa: ASYNC110
+        await asyncio.sleep(0.02)  # nobody tells when a process of somebody else's ends
+    things = tuple(f"process {_name(pid)}" for pid in pids)
     for pid in pids:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
+    return [Left(things=things)] if things else []
 
 
-def _marked(mark: str) -> list[int]:
+def marked(mark: str) -> list[int]:
+    """Every process that carries the mark."""
     entry, found = f"{MARK}={mark}".encode(), []
     for folder in Path("/proc").iterdir():
         with suppress(OSError):
@@ -252,14 +304,17 @@ COMPLAINTS = (
 )
 
 
-def _loud(text: str, scenario: Scenario) -> Iterator[Event]:
+def complained(text: str, scenario: Scenario) -> Iterator[Event]:
     """What was complained of on stderr; a client that was killed by a signal may say so."""
     if scenario.kills is not None:
         return
-    yield from (Loud(text=line) for line in text.splitlines() if any(word in line for word in COMPLAINTS))
+    told = (line for line in text.splitlines() if "Enable tracemalloc" not in line)
+    # Of a path only its end is of interest to anybody elsewhere.
+    yield from (Loud(text=re.sub(r"/\S*/", "", line)) for line in told if any(word in line for word in COMPLAINTS))
 
 
-def _judged(scenario: Scenario, client: str, history: Sequence[Event], seconds: float) -> Outcome:
+def judged(scenario: Scenario, client: str, history: Sequence[Event], seconds: float) -> Outcome:
+    """What the judge says of it."""
     violations = check(history, budget=scenario.budget)
     if scenario.kills is not None:  # whoever is killed settles nothing
         violations = [broken for broken in violations if broken.invariant in ("I6", "I7", "I9", "I11", "I12")]
@@ -282,4 +337,6 @@ def _how(call: str, history: Sequence[Event]) -> str:
             return event.error or "done"
         if isinstance(event, Hung) and event.call == call:
             return "hung"
+    if call != "open":
+        return _how("open", history)
     return "never began"

@@ -219,6 +219,20 @@ def check(history: Sequence[Event], *, budget: int | None = None) -> list[Violat
 
 def _settles(history: Sequence[Event]) -> Iterator[str]:
     """Every call ends exactly once, in time, with a value or a documented error."""
+    yield from _ends(history, closing=False)
+
+
+def _closes(history: Sequence[Event]) -> Iterator[str]:
+    """So does every closing."""
+    yield from _ends(history, closing=True)
+
+
+def _ends(history: Sequence[Event], *, closing: bool) -> Iterator[str]:
+    history = [
+        event
+        for event in history
+        if isinstance(event, Called | Settled | Hung) and (event.call.partition(" ")[0] == "close") is closing
+    ]
     called = {event.call: event for event in history if isinstance(event, Called)}
     ends: defaultdict[str, list[Settled]] = defaultdict(list)
     for event in history:
@@ -286,9 +300,13 @@ def _loses_nothing_silently(history: Sequence[Event]) -> Iterator[str]:
 
 
 def _ends_turns_once(history: Sequence[Event]) -> Iterator[str]:
-    """A turn of which anything was read is over exactly once."""
+    """A turn that was read, to its end or in part, is over exactly once."""
     ends = Counter(event.turn for event in history if isinstance(event, Ended))
     begun = {event.turn for event in history if isinstance(event, Heard)} | ends.keys()
+    for event in history:
+        kind, _, turn = event.call.partition(" ") if isinstance(event, Settled) else ("", "", "")
+        if kind == "turn":
+            begun.add(turn)
     for turn in sorted(begun):
         if ends[turn] != 1:
             yield f"{turn} was over {ends[turn]} times"
@@ -362,6 +380,7 @@ _RULES: tuple[tuple[str, Callable[[Sequence[Event]], Iterator[str]]], ...] = (
     ("I9", _leaves_nothing),
     ("I11", _lets_one_live),
     ("I12", _greets_first),
+    ("I13", _closes),
 )
 
 

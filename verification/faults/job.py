@@ -20,8 +20,9 @@ import msgspec
 
 from verification.faults.history import Called, Ended, Event, Heard, Hung, Missed, Settled, dump
 
-__all__ = ["ECHO", "Doer", "Job", "Log", "carry_out", "question_of"]
+__all__ = ["CLOSE", "ECHO", "Doer", "Job", "Log", "carry_out", "question_of"]
 
+CLOSE = "close"
 ECHO = "test/echo"
 """A request of no real server: the answer is its params."""
 
@@ -29,18 +30,32 @@ ECHO = "test/echo"
 class Job(msgspec.Struct, frozen=True, kw_only=True):
     """What is to be done: a turn for each prompt, one after the other in one thread, and calls beside the first.
 
+    ``calls_late``: they begin only when the first turn speaks.
     ``command`` is the server's command line. ``accepts``: the owner says yes to every question, else nobody says anything.
     ``cancels_after``: the first turn is given up by its reader after so many pieces of text; ``sleeps``: the reader of the
-    first turn looks away for so many seconds after its first piece. ``bound`` holds for each step but the closing.
-    ``growth``: by how many bytes the client's process may grow while it does all this.
+    first turn looks away for so many seconds after its first piece. ``closes_after``: the client is closed while the first
+    turn is read, after so many pieces, and nothing more is asked of it. ``bound`` holds for each step but the closing.
+    ``growth``: by how many bytes the client's process may grow while it does all this. ``weight``: how many bytes each call
+    carries beside its token. ``full_access``: what the agent runs is not held in a sandbox. ``world``: what is odd in the client's own process (see ``worlds``).
+
+    ``start``, ``silence`` and ``deadline`` are told to clients that can be told such things: how long a server may take to
+    be ready, to say nothing during a turn, and to answer a call.
     """
 
     command: tuple[str, ...] = ()
     prompts: tuple[str, ...] = ("first", "second")
     calls: int = 0
+    calls_late: bool = False
     accepts: bool = False
     cancels_after: int | None = None
     sleeps: float = 0.0
+    closes_after: int | None = None
+    weight: int = 0
+    full_access: bool = False
+    world: str | None = None
+    start: float | None = None
+    silence: float | None = None
+    deadline: float | None = None
     bound: float = 10.0
     closing: float = 3.5
     growth: int | None = None
@@ -52,12 +67,15 @@ class Log:
     def __init__(self, write: Callable[[bytes], object] | None = None) -> None:
         self.events: list[Event] = []
         self._write = write
+        self.told: list[Callable[[Event], object]] = []
 
     def __call__(self, event: Event) -> None:
         """Add what happened now."""
         self.events.append(event)
         if self._write is not None:
             self._write(dump(event) + b"\n")
+        for tell in list(self.told):
+            tell(event)
 
 
 class Doer(Protocol):
@@ -89,22 +107,48 @@ async def carry_out(job: Job, doer: Doer, log: Log) -> None:
     """Do all of it. Returns when the client is closed, or was given up."""
     if await _step(job, doer, log, "open", lambda: doer.open(job, log)):
         for number, prompt in enumerate(job.prompts):
-            calls = [_echo(job, doer, log, f"call {index}") for index in range(job.calls if number == 0 else 0)]
+            calls = range(job.calls if number == 0 else 0)
+            late = _late(log) if job.calls_late else None
             await asyncio.gather(
                 _step(job, doer, log, f"turn {prompt}", lambda: _read(job, doer, log, prompt, number)),  # noqa: B023
-                *calls,
+                *(_echo(job, doer, log, f"call {index}", late) for index in calls),
             )
-    await _step(job, doer, log, "close", doer.close, bound=job.closing)
+            if job.closes_after is not None:
+                break
+    again = " again" if any(isinstance(event, Called) and event.call == CLOSE for event in log.events) else ""
+    await _step(job, doer, log, CLOSE + again, doer.close, bound=job.closing)
 
 
-async def _echo(job: Job, doer: Doer, log: Log, name: str) -> None:
+async def _echo(job: Job, doer: Doer, log: Log, name: str, late: asyncio.Future[None] | None) -> None:
+    if late is not None:
+        await asyncio.shield(late)
     token = f"token of {name}"
-    await _step(job, doer, log, name, lambda: doer.call(token), token=token)
+    filling = "." * job.weight  # too much to be written down
+
+    async def call() -> str:
+        return (await doer.call(token + filling)).removesuffix(filling)
+
+    await _step(job, doer, log, name, call, token=token)
+
+
+def _late(log: Log) -> asyncio.Future[None]:
+    """Done as soon as a turn has spoken, or is over."""
+    future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def tell(event: Event) -> None:
+        over = isinstance(event, Settled | Hung) and event.call.startswith("turn ")
+        if (over or isinstance(event, Heard)) and not future.done():
+            future.set_result(None)
+
+    log.told.append(tell)
+    return future
 
 
 async def _read(job: Job, doer: Doer, log: Log, prompt: str, number: int) -> None:
     pieces, is_over = 0, False
     sleeps, leaves_after = (job.sleeps, job.cancels_after) if number == 0 else (0.0, None)
+    closes_after = job.closes_after if number == 0 else None
+    closing: asyncio.Future[bool] | None = None
     try:
         async with aclosing(doer.turn(prompt)) as stream:
             async for event in stream:
@@ -113,12 +157,17 @@ async def _read(job: Job, doer: Doer, log: Log, prompt: str, number: int) -> Non
                 is_over = is_over or isinstance(event, Ended)
                 if pieces == 1 and sleeps:
                     await asyncio.sleep(sleeps)
+                if pieces == closes_after and closing is None:
+                    closing = asyncio.ensure_future(_step(job, doer, log, CLOSE, doer.close, bound=job.closing))
                 if pieces == leaves_after:
                     break
     except Exception:
         if not is_over:  # an error tells the end as well
             log(Ended(at=time.monotonic(), turn=prompt, how="error"))
         raise
+    finally:
+        if closing is not None:
+            await asyncio.wait([closing])
     if leaves_after is not None and not is_over:
         log(Ended(at=time.monotonic(), turn=prompt, how="interrupted"))
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from codex_runtime import Client, CodexError, RestartPolicy, RunProfile, RuntimeConfig, TextDelta, TurnCompleted
+from codex_runtime.runtime import WatchdogPolicy
 from verification.faults.history import Decided, Ended, Heard, Missed
 from verification.faults.job import ECHO, Job, Log, question_of
 
@@ -20,6 +21,10 @@ __all__ = ["Ours"]
 SOON = RestartPolicy(backoff=0.05, max_backoff=0.2, jitter=0.0)
 
 
+def _watchdog(silence: float) -> WatchdogPolicy:
+    return WatchdogPolicy(probe_every=silence / 3, probe_deadline=silence / 3, misses=2)
+
+
 class Ours:
     """The client. ``launcher`` stands for a command line where the server is in this process."""
 
@@ -27,7 +32,8 @@ class Ours:
 
     def __init__(self, launcher: Launcher | None = None, *, settings: Mapping[str, object] | None = None) -> None:
         self._launcher = launcher
-        self._settings = {"restart": SOON, **(settings or {})}
+        self._settings: dict[str, Any] = {"restart": SOON, **(settings or {})}
+        self._options: dict[str, Any] = {}
         self._client: Client | None = None
         self._session: Session | None = None
 
@@ -38,11 +44,19 @@ class Ours:
             log(Decided(question=question_of(ticket.method, ticket.params), accept=True))
             ticket.accept()
 
+        told: dict[str, Any] = {
+            "start_deadline": job.start,
+            "request_deadline": job.deadline,
+            "watchdog": None if job.silence is None else _watchdog(job.silence),
+        }
         config = RuntimeConfig(
             command=None if self._launcher is not None else job.command,
             launcher=self._launcher,
-            **self._settings,  # type: ignore[arg-type]
+            **{name: value for name, value in told.items() if value is not None},
+            **self._settings,
         )
+        if job.full_access:
+            self._options = {"sandbox": "danger-full-access", "allow_full_access": True}
         self._client = Client(config, profile=RunProfile(approvals=say_yes if job.accepts else "decline"))
         await self._client.open()
 
@@ -56,14 +70,16 @@ class Ours:
         """Run a turn in the one session."""
         assert self._client is not None
         if self._session is None:
-            self._session = await self._client.start_session()
+            self._session = await self._client.start_session(**self._options)
         async with self._session.stream(prompt) as turn:
             async for event in turn:
                 match event:
                     case TextDelta(text=text):
                         yield Heard(turn=prompt, text=text)
                     case TurnCompleted(result=result):
-                        yield Ended(turn=prompt, how=result.status, text=result.text)
+                        yield Ended(
+                            turn=prompt, how=result.status, text="".join(message.text for message in result.messages)
+                        )
 
     async def close(self) -> None:
         """Close the client, whatever has become of it."""

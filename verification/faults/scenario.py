@@ -5,7 +5,7 @@ It starts nothing. The tables of scenarios are made of these.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -35,8 +35,10 @@ class Scenario:
     """``fault`` is an id of the catalogue, ``point`` says in a few words what happens when; the two together are unique.
 
     ``scripts`` are played by the turns of the job, one each; then the server says :data:`WORDS`. ``arrange`` gives the fake its
-    further orders, before anything runs. ``goes_on``: after it the
-    client can run another turn; false where nobody could.
+    further orders, before anything runs; ``meanwhile`` gives it those that depend on what has happened. ``through`` makes the
+    server's command line into another: something around it, or something else. ``goes_on``: after it the client can run
+    another turn; false where nobody could. ``first``: how the first turn ends for our own reader, or how the start fails.
+    ``unpromised``: which invariants other clients may break here, since they never promised what it takes, and why.
     """
 
     fault: str
@@ -44,9 +46,13 @@ class Scenario:
     scripts: tuple[Script | str, ...] = ()
     arrange: Callable[[FakeAppServer], object] = field(default=lambda _: None)
     job: Job = field(default_factory=Job)
+    meanwhile: Callable[[FakeAppServer], Awaitable[object]] | None = None
+    through: Callable[[tuple[str, ...]], tuple[str, ...]] | None = None
     kills: KillsClient | None = None
     budget: int | None = 6
     goes_on: bool = True
+    first: str | None = None
+    unpromised: Mapping[str, str] = field(default_factory=dict)
     in_memory: bool = True
     """Whether a server without a process can play it."""
 

@@ -14,6 +14,7 @@ import msgspec
 
 from verification.faults.history import Swelled
 from verification.faults.job import Job, Log, carry_out
+from verification.faults.worlds import WORLDS
 
 if TYPE_CHECKING:
     from verification.faults.job import Doer
@@ -28,9 +29,9 @@ CLIENTS = {
 
 
 def main(client: str) -> None:
-    """Do the job that stdin holds."""
+    """Do the job that stdin holds. ``client`` is one of :data:`CLIENTS`, or ``module:Class``."""
     job = msgspec.json.decode(sys.stdin.buffer.read(), type=Job)
-    module, _, name = CLIENTS[client].partition(":")
+    module, _, name = CLIENTS.get(client, client).partition(":")
     doer = cast("Doer", getattr(importlib.import_module(module), name)())
 
     def write(line: bytes) -> None:
@@ -39,7 +40,12 @@ def main(client: str) -> None:
 
     log = Log(write)
     before = _peak()
-    asyncio.run(carry_out(job, doer, log))
+    if job.world is not None:
+        WORLDS[job.world](log)
+    runner = asyncio.Runner()
+    runner.run(carry_out(job, doer, log))
+    if client == "ours":
+        runner.close()  # the others may have left threads in its pool that never come back
     if job.growth is not None:
         log(Swelled(at=time.monotonic(), grew=_peak() - before, limit=job.growth))
     sys.stderr.flush()

@@ -7,12 +7,12 @@
  * Ticket._answer, Ticket.wait (runtime/_ticket.py), Life.lost (runtime/_life.py), Supervisor._supervise
  * (runtime/_supervisor.py). What runs on the event loop without an await is one atomic step here.
  *
- *   (nothing)            ours: a ticket holds the link that asked                          must hold
- *   NO_FENCE             an answer names a request id, and goes to whoever listens now     must be refuted
- *   CHECK_THEN_WRITE     the generation is compared, then the present pipe is written to   must be refuted
- *   BROKEN_TWICE         Ticket._answer does not ask whether there is an outcome           must be refuted
- *   BROKEN_LATE_YES      Ticket._answer does not call Desk.end_if_late                     must be refuted
- *   BROKEN_NO_WITHDRAW   Life.lost does not call Desk.withdraw_all                         must be refuted
+ *   (nothing)            ours: a ticket holds the link that asked                           must hold
+ *   NO_FENCE             an answer names a request id, and goes to whoever listens now      must be refuted
+ *   CHECK_THEN_WRITE     the generation is compared, then the present pipe is written to    must be refuted
+ *   BROKEN_TWICE         Ticket._answer does not ask whether there is an outcome            must be refuted
+ *   BROKEN_LATE_YES      Ticket._answer does not call Desk.end_if_late                      must be refuted
+ *   BROKEN_NO_WITHDRAW   Life.lost does not call Desk.withdraw_all                          must be refuted
  */
 #define GENERATIONS 3
 #define ASKS 2 /* requests of each generation, with the ids 0 and 1 */
@@ -36,7 +36,6 @@ bool settled[TICKETS]; /* Ticket.outcome is not None */
 bool late[TICKETS]; /* Ticket.deadline has passed */
 byte written[TICKETS]; /* answers that were written for it */
 bool approved[TICKETS]; /* somebody who saw this question said yes to it */
-byte taken_by[TICKETS]; /* who waits: told once */
 
 inline write(g, id, word) {
 	if
@@ -86,7 +85,7 @@ proctype Server(byte me; chan stdin) {
 	:: atomic { !dead[me] && stdin?[id, word] ->
 			stdin?id, word;
 			if
-			:: word == yes && id < asked[me] -> assert(approved[TICKET(me, id)]) /* I6, I20: nothing runs unapproved */
+			:: word == yes && id < asked[me] -> assert(approved[TICKET(me, id)]) /* I6: nothing runs unapproved */
 			:: else -> skip
 			fi
 		}
@@ -160,14 +159,17 @@ out:
 
 /* Desk._expire: the deadline passes at some moment, and the loop comes round to it at another, later one. */
 proctype Deadline(byte t) {
+end_unasked:
 	atomic { asked[t / ASKS] > t % ASKS -> late[t] = true };
 	atomic { answer(t, no) }
 }
 
-/* Whoever awaits Ticket.wait() is told, however it ends: with the server, by the deadline, by a person. */
+/* Whoever awaits Ticket.wait() is told, however it ends: with the server, by the deadline, by a person. If not, it is left
+ * where no process may end, and Spin says so. */
 proctype Waiter(byte t) {
-	asked[t / ASKS] > t % ASKS -> settled[t];
-	taken_by[t]++
+end_unasked:
+	asked[t / ASKS] > t % ASKS;
+	settled[t]
 }
 
 init {
@@ -179,7 +181,6 @@ init {
 		run Waiter(TICKET(1, 0))
 #endif
 	}
-end_quiet: /* a deadline or a waiter of a request that was never made */
 	timeout;
 	byte t = 0;
 	do
