@@ -104,14 +104,23 @@ def check_types(snippets: Sequence[Snippet]) -> list[str]:
             head = "\n" * (one.line - 2) + "async def snippet() -> None:\n"
             file = Path(folder, f"line_{one.line}.py")
             file.write_text(head + textwrap.indent(one.code, "    "), encoding="utf-8")
-            files[str(file)] = one
+            files[file.name] = one  # by name alone: mypy repeats what it said before of a file elsewhere
         if not files:
             return complaints
-        command = [sys.executable, "-m", "mypy", "--strict", "--no-error-summary", "--config-file=", *files]
+        command = [
+            sys.executable,
+            "-m",
+            "mypy",
+            "--strict",
+            "--no-error-summary",
+            "--config-file=",
+            *(str(Path(folder, name)) for name in files),
+        ]
         verdict = subprocess.run(command, capture_output=True, text=True, check=False)
     for line in verdict.stdout.splitlines():
         name, _, rest = line.partition(":")
-        complaints.append(f"{files[name].path}:{rest}" if name in files else line)
+        judged = files.get(Path(name).name)
+        complaints.append(line if judged is None else f"{judged.path}:{rest}")
     return complaints + ([verdict.stderr] if verdict.stderr else [])
 
 

@@ -85,27 +85,31 @@ def _targets(told: dict[str, Any]) -> str:
 
 def _soak(told: dict[str, Any]) -> str:
     parts = []
-    if (soak := told.get("soak")) is not None:
-        last, wrong = soak["samples"][-1], soak["wrong"] or ["nothing"]
-        parts.append(
-            f"{soak['seconds'] / 60:.0f} minutes, {soak['settings']['threads']} threads: {figure(last['messages'])} messages, "
-            f"{figure(last['turns'])} turns, {sum(soak['faults'].values())} faults of {len(soak['faults'])} kinds, "
-            f"{last['restarts']} restarts. Broken: {'; '.join(wrong)}. {_machine(soak['machine'])}"
-        )
-        parts.append(_trends(soak["trends"], "a minute"))
-    for name, title in (("memory", "in memory"), ("process", "as a process")):
-        if (lives := told.get(name) or told.get(f"cycles {name}")) is not None:
-            parts.append(f"Born and crashed, {lives['rows']['lives'][-1]} times, {title}:")
-            parts.append(_trends(lives["trends"], "a life"))
+    for name, where in (("soak", "On the stand-in"), ("real", "On the real server")):
+        if (soak := told.get(name)) is not None:
+            last, wrong = soak["samples"][-1], soak["wrong"] or ["nothing"]
+            parts.append(
+                f"{where}, {soak['seconds'] / 60:.1f} minutes, {soak['settings']['threads']} threads: "
+                f"{figure(last['messages'])} messages, {figure(last['turns'])} turns, {sum(soak['faults'].values())} faults of "
+                f"{len(soak['faults'])} kinds, {last['restarts']} restarts. Broken: {'; '.join(wrong)}. {_machine(soak['machine'])}"
+            )
+            parts.append(_trends(soak["trends"], "a minute"))
+    for where, lives in told.get("cycles", {}).items():
+        parts.append(f"Started and killed, {lives['rows']['lives'][-1]} times, {where}:")
+        parts.append(_trends(lives["trends"], "a life"))
     return "\n\n".join(parts)
 
 
 def _trends(trends: dict[str, Any], per: str) -> str:
     rows = [
-        [name, figure(it["first"]), figure(it["last"]), f"{it['slope']:.4g}", f"{it['bound']:g}", it["word"]]
+        [name, figure(it["first"]), figure(it["last"]), f"{it['slope']:.4g}", _bound(it["bound"]), it["word"]]
         for name, it in trends.items()
     ]
     return markdown(["second half", "begins", "ends", f"{per}", "may rise by", "verdict"], rows)
+
+
+def _bound(bound: float | None) -> str:
+    return "-" if bound is None else f"{bound:g}"
 
 
 def _crash(told: dict[str, Any]) -> str:

@@ -48,7 +48,8 @@ class Sdk:
 
     async def open(self, job: Job, log: Log) -> None:
         """Start the server and greet it."""
-        codex = self._codex = await _in_a_thread(lambda: Codex(CodexConfig(launch_args_override=job.command)))
+        codex: Any = await _in_a_thread(lambda: Codex(CodexConfig(launch_args_override=job.command)))
+        self._codex = codex
         if job.accepts:
             codex._client._approval_handler = _yes(log)  # noqa: SLF001  the documented class does not take one
 

@@ -14,7 +14,7 @@ SOURCE = ROOT / "src" / "codex_runtime"
 TESTS = ROOT / "tests"
 
 NOT_OURS = re.compile(
-    r"^(__pycache__|build|dist|htmlcov|.+\.egg-info|\.(?!ci$|gitignore$|pre-commit-config\.yaml$).+)$"
+    r"^(__pycache__|build|dist|htmlcov|results|.+\.egg-info|\.(?!ci$|gitignore$|pre-commit-config\.yaml$).+)$"
 )
 """Names of files and folders that no commit holds: environments, caches, results."""
 

@@ -50,7 +50,9 @@ async def wrong_options() -> None:
 async def many_turns() -> None:
     """Sessions, and all their options."""
     config = RuntimeConfig(restart=RestartPolicy(budget=3), env={"A": "b", "C": None})
-    profile = RunProfile(model="m", approvals="stream", writable_roots=("/srv",), sandbox="workspace-write")
+    profile = RunProfile(
+        model="m", approvals="stream", writable_roots=("/srv",), sandbox="workspace-write", allow_full_access=True
+    )
     async with Client(config, profile=profile, minimum_version=None) as client:
         assert_type(client, Client)
         async with await client.start_session(cwd=".", model=None, settings={"a.b": [1, "x", None]}) as session:
