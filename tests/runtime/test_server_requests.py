@@ -19,6 +19,7 @@ from codex_runtime.errors import (
     ServerRequestNotFoundError,
 )
 from codex_runtime.runtime import Decision, Graces, Runtime, Ticket
+from codex_runtime.runtime._server_requests import MAX_SPOILT
 from codex_runtime.testing._clock import ManualClock
 from codex_runtime.testing._fake_script import Ask, Command, Script
 from codex_runtime.testing._fake_server import FakeAppServer
@@ -812,6 +813,33 @@ async def test_a_long_request_of_ours_is_no_answer_that_it_does_not_read() -> No
         for number in range(3):
             wire.say({"id": number, "method": rules.COMMAND, "params": THREAD})
         assert (wire.is_lost, len(runtime.tickets)) == (False, 3)
+
+
+async def test_the_next_server_answers_for_nothing_of_the_one_before() -> None:
+    """Neither for answers that were left unread, nor for ids that were used twice."""
+    wire, clock, kept = Wire(), ManualClock(), list[Ticket]()
+    async with running(wire, clock, on_server_request=kept.append) as runtime:
+        for command in ("ls", "rm"):
+            wire.say({"id": 0, "method": rules.COMMAND, "params": {**THREAD, "command": command}})
+        runtime._desk._unread = 17 * 1024 * 1024
+        wire.end(Exit(signal=9))
+        await clock.advance(1.0)
+        await until(lambda: runtime.connection.phase == "running")
+        wire.unsent = 1
+        wire.say({"id": 0, "method": rules.COMMAND, "params": THREAD})
+        assert (wire.is_lost, runtime.tickets) == (False, (kept[-1],))
+
+
+async def test_to_a_server_that_spoils_ids_without_end_nothing_is_allowed() -> None:
+    """What can be kept in mind of it has an end, and a yes needs a mind."""
+    wire = Wire()
+    async with running(wire, on_server_request=lambda _: None) as runtime:
+        runtime._desk._spoilt.update(range(1, MAX_SPOILT))
+        wire.say({"id": 5000, "method": rules.COMMAND, "params": THREAD})
+        assert len(runtime.tickets) == 1
+        runtime._desk._spoilt.add(0)
+        wire.say({"id": 5001, "method": rules.COMMAND, "params": THREAD})
+        assert len(runtime.tickets) == 1
 
 
 async def test_what_is_asked_again_is_offered_to_who_is_here_by_now() -> None:

@@ -7,8 +7,8 @@ r"""The form of a log in JSON lines: what a message looks like on its line, and 
     {"gap":{"firstSeq":8,"lastSeq":9,"count":2}}
 
 ``message`` is the line of the wire, byte for byte, but for a carriage return, which would end the line for many readers: it
-is a space. What could not be read has ``null`` there, and before it a ``fault``
-with ``reason``, ``size`` and, unless the line was too long to be kept, its bytes in ``base64``.
+is a space. What could not be read has ``null`` there, and before it a ``fault`` with ``reason``, ``size`` and, unless the line
+was too long to be kept, its bytes in ``base64``.
 
 The one idea: ``message`` comes last, behind a mark that cannot occur earlier, so it is spliced in and cut out again
 without anybody decoding it.

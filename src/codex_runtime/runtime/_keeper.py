@@ -177,10 +177,11 @@ class Keeper:
             if is_kept:
                 self._kept = (None, None, None)  # it was; somebody took it away
             self._failed(repr(error))
-        elif (size := saving.result()) is not None:
+            return
+        self._in_a_row = 0
+        if (size := saving.result()) is not None:
             self._kept = _lasting(state)
             self._saves += 1
-            self._in_a_row = 0
             self._bytes = size
 
     def _open(self) -> bytes | None:

@@ -49,7 +49,7 @@ class Write(Protocol):
 
 # A server that asks for more when it has left so many bytes unread will never read its answers.
 MAX_UNREAD = 16 * 1024 * 1024
-# Ids that were used for two things at once, and so for nothing any more. A server that does so often is refused one by one.
+# Ids that were used for two things at once, and so for nothing any more. To a server with so many, nothing is allowed.
 MAX_SPOILT = 1024
 TWICE = "the server asks two things under one id"
 
@@ -84,8 +84,8 @@ class Desk:
         self._capacity = config.max_open_server_requests
         self.waiting: dict[str, Ticket] = {}
         self._asked: dict[tuple[int, object], Ticket] = {}  # the same, by generation and the server's own id
-        self._spoilt: set[tuple[int, object]] = set()
-        self._unread = 0  # bytes of answers since the link was last empty
+        self._spoilt: set[object] = set()  # ids of this generation
+        self._unread = 0  # bytes of answers since its link was last empty
         self._pending: dict[str, PendingRequest] = {}  # as the state showed them last
         self._tasks: set[asyncio.Task[None]] = set()
         self._queues: list[_Queue] = []
@@ -124,7 +124,7 @@ class Desk:
             first: dict[object, Envelope] = {}
             for envelope in asked:
                 if not _is_same(first.setdefault(envelope.rpc_id, envelope), envelope):
-                    self._spoil((link.generation, envelope.rpc_id))
+                    self._spoil(envelope.rpc_id)
         for envelope in asked:
             self.open(link, envelope, takers_of(envelope))
 
@@ -158,9 +158,9 @@ class Desk:
         elif not self._offer(ticket, takers):
             _decline(ticket, "nobody", rules.NOBODY)
 
-    def _spoil(self, asked: tuple[int, object]) -> None:
+    def _spoil(self, rpc_id: object) -> None:
         if len(self._spoilt) < MAX_SPOILT:
-            self._spoilt.add(asked)
+            self._spoilt.add(rpc_id)
 
     def _cannot_be_answered(self, link: Link[Call], envelope: Envelope) -> bool:
         if not _can_answer(link, envelope):
@@ -175,10 +175,10 @@ class Desk:
 
     def _objection(self, ticket: Ticket, twin: Ticket | None) -> str | None:
         """Return why this is nobody's to allow, if it is not."""
-        asked = (ticket.generation, ticket.envelope.rpc_id)
+        rpc_id, spoilt = ticket.envelope.rpc_id, self._spoilt
         if twin is not None:
-            self._spoil(asked)
-        if twin is not None or asked in self._spoilt:
+            self._spoil(rpc_id)
+        if twin is not None or rpc_id in spoilt or len(spoilt) >= MAX_SPOILT:
             return TWICE  # what is written under this id may be taken for the answer to either, so it can only be a no
         if ticket.method not in rules.KNOWN:
             return "unknown to this version"
@@ -223,8 +223,10 @@ class Desk:
                 self._withdraw([t for t in self.tickets() if t.turn_id == turn_id])
 
     def withdraw_all(self, reason: str) -> None:
-        """Close everything without an answer: there is nobody left to tell."""
+        """Close everything without an answer: there is nobody left to tell, and whoever comes next begins anew."""
         self._withdraw(list(self.tickets()), reason)
+        self._spoilt.clear()
+        self._unread = 0
 
     async def server_requests(self, thread: str | None, methods: Collection[str] | None) -> AsyncIterator[Ticket]:
         """Iterate over requests that nobody else takes. While somebody iterates, they are queued, not declined."""
