@@ -67,13 +67,13 @@ def generated(results: Results, drawn: Results | None) -> str:
     return "\n\n".join(parts)
 
 
-def replaced(page: str, text: str) -> str:
+def replaced(page: str, text: str, *, begin: str = BEGIN, end: str = END) -> str:
     """Return the page with the text between the marks. Raises ``ValueError`` if they are not there."""
-    before, begin, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"{BEGIN} and {END} must stand on the page")
-    return f"{before}{BEGIN}\n\n{text}\n\n{END}{after}"
+    before, found, rest = page.partition(begin)
+    _, closed, after = rest.partition(end)
+    if not found or not closed:
+        raise ValueError(f"{begin} and {end} must stand on the page")
+    return f"{before}{begin}\n\n{text}\n\n{end}{after}"
 
 
 def _sentence(text: str) -> str:

@@ -11,13 +11,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks.report import markdown
+from benchmarks.report import markdown, replaced
 from benchmarks.tables import figure
 from verification.faults.__main__ import Row, total
 from verification.faults.__main__ import load as load_faults
 from verification.faults.catalogue import FAULTS
 
-__all__ = ["generated", "main", "replaced"]
+__all__ = ["generated", "main"]
 
 PAGE = Path(__file__).parents[1] / "docs" / "reliability.md"
 RESULTS = Path(__file__).parent / "results"
@@ -31,18 +31,9 @@ def generated() -> str:
     return "\n\n".join(parts)
 
 
-def replaced(page: str, text: str) -> str:
-    """Return the page with the text between the marks. Raises ``ValueError`` if they are not there."""
-    before, begin, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"{BEGIN} and {END} must stand on the page")
-    return f"{before}{BEGIN}\n\n{text}\n\n{END}{after}"
-
-
 def main() -> None:
     """Write the page."""
-    PAGE.write_text(replaced(PAGE.read_text(encoding="utf-8"), generated()), encoding="utf-8")
+    PAGE.write_text(replaced(PAGE.read_text(encoding="utf-8"), generated(), begin=BEGIN, end=END), encoding="utf-8")
     print(f"written to {PAGE}")
 
 

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from codex_runtime._sansio.restart import Exit, RestartPolicy
 from codex_runtime.runtime import Runtime, RuntimeConfig
+from tests.support.cancel_everywhere import Counting
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine, Generator
+    from collections.abc import AsyncIterator, Callable, Coroutine
 
     from codex_runtime._io.transport import Receiver
     from codex_runtime.testing._clock import ManualClock
@@ -94,46 +95,13 @@ async def cancelled_at(work: Coroutine[Any, Any, Any], k: int, *, late: bool) ->
 
     ``late``: cancelled only when what it waits for has happened, just before it learns of it.
     """
-    passed = asyncio.get_running_loop().create_task(_Counting(work, k, late=late).run())
+    counting = Counting(work, k, "woken" if late else "asleep")
+    passed = asyncio.get_running_loop().create_task(counting.run())
     await asyncio.wait([passed])
     if passed.cancelled():
         return True
     passed.result()
     return False
-
-
-class _Counting:
-    """Something to await that counts how often it waits."""
-
-    def __init__(self, work: Coroutine[Any, Any, Any], k: int, *, late: bool) -> None:
-        self._work = work
-        self._left = k
-        self._late = late
-
-    async def run(self) -> Any:
-        return await self
-
-    def __await__(self) -> Generator[Any, Any, Any]:
-        task = asyncio.current_task()
-        assert task is not None
-        steps = self._work.__await__()
-        result: Any = None
-        error: BaseException | None = None
-        while True:
-            try:
-                waits_for = steps.send(result) if error is None else steps.throw(error)
-            except StopIteration as stop:
-                return stop.value
-            self._left -= 1
-            if self._left == 0:
-                if self._late and waits_for is not None:
-                    waits_for.add_done_callback(lambda _: task.cancel())
-                else:
-                    asyncio.get_running_loop().call_soon(task.cancel)
-            try:
-                result, error = (yield waits_for), None
-            except BaseException as raised:  # noqa: BLE001  # handed on to the one who waits
-                error = raised
 
 
 class Leaps:

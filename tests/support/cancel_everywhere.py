@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
 
-__all__ = ["Ended", "Moment", "Scenario", "cancel_everywhere", "public_coroutines"]
+__all__ = ["Counting", "Ended", "Moment", "Scenario", "cancel_everywhere", "public_coroutines"]
 
 Moment: TypeAlias = Literal["asleep", "woken", "twice"]
 MOMENTS: tuple[Moment, ...] = get_args(Moment)
@@ -70,7 +70,7 @@ async def cancel_everywhere(scenario: Scenario) -> int:
 async def _once(scenario: Scenario, place: int, moment: Moment) -> Ended:
     async with asyncio.timeout(LIMIT):
         world = scenario()
-        counting = _Counting(await anext(world), place, moment)
+        counting = Counting(await anext(world), place, moment)
         working = asyncio.get_running_loop().create_task(counting.run(), name="to be cancelled")
         await asyncio.wait([working])
         error = None if working.cancelled() else working.exception()
@@ -98,7 +98,7 @@ def _own_tasks() -> int:
     return 1 + sum(task.get_name().startswith("fixture ") for task in asyncio.all_tasks())
 
 
-class _Counting:
+class Counting:
     """Something to await that counts how often it waits, and is cancelled at one of these waits."""
 
     def __init__(self, work: Coroutine[Any, Any, Any], place: int, moment: Moment) -> None:

@@ -4,29 +4,21 @@ from __future__ import annotations
 
 import re
 
-import pytest
-
+from benchmarks.report import replaced
 from tests.architecture.tree import ROOT
 from verification import report
 from verification.faults.__main__ import Row
 from verification.faults.catalogue import INVARIANTS
 from verification.faults.drive import Outcome
 from verification.faults.history import Violation
-from verification.report import BEGIN, END, PAGE, replaced
+from verification.report import BEGIN, END, PAGE
 
 
-def test_only_what_stands_between_the_marks_is_replaced() -> None:
-    """The rest of the page is written by people."""
-    page = f"before\n{BEGIN}\nold\n{END}\nafter\n"
-    assert replaced(page, "new") == f"before\n{BEGIN}\n\nnew\n\n{END}\nafter\n"
-    assert replaced(replaced(page, "newer"), "new") == replaced(page, "new")
-
-
-@pytest.mark.parametrize("page", ["", BEGIN, END, f"{END} {BEGIN}"])
-def test_a_page_without_marks_is_left_alone(page: str) -> None:
-    """Rather than to lose it."""
-    with pytest.raises(ValueError, match="must stand on the page"):
-        replaced(page, "new")
+def test_the_page_is_written_between_its_marks() -> None:
+    """The rest of it is written by people."""
+    page = PAGE.read_text(encoding="utf-8")
+    assert replaced(page, "new", begin=BEGIN, end=END) != page
+    assert replaced(replaced(page, "x", begin=BEGIN, end=END), "y", begin=BEGIN, end=END).count("\ny\n") == 1
 
 
 def test_the_page_tells_every_invariant_as_it_is() -> None:

@@ -277,9 +277,9 @@ async def left(mark: str) -> list[Event]:
     return [Left(things=things)] if things else []
 
 
-def marked(mark: str) -> list[int]:
-    """Every process that carries the mark."""
-    entry, found = f"{MARK}={mark}".encode(), []
+def marked(mark: str, name: str = MARK) -> list[int]:
+    """Every process that carries the mark, in the variable of this name."""
+    entry, found = f"{name}={mark}".encode(), []
     for folder in Path("/proc").iterdir():
         with suppress(OSError):
             if folder.name.isdigit() and entry in (folder / "environ").read_bytes().split(b"\0"):

@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from benchmarks.report import replaced
 from verification.mutation.targets import ROOT
 
 __all__ = ["PAGE", "Key", "judgements", "with_figures"]
@@ -46,6 +47,4 @@ def with_figures(page: str, modules: Mapping[str, Mapping[str, Any]]) -> str:
     for name, told in modules.items():
         cells = (f"`{name}`", *(str(told[word]) for word in ("mutants", "killed", "timeout")), len(told["survivors"]))
         lines.append(f"| {' | '.join(map(str, cells))} | {told['score']:.1%} |")
-    before, _, rest = page.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return "\n".join([before + BEGIN, "", *lines, "", END + after])
+    return replaced(page, "\n".join(lines), begin=BEGIN, end=END)

@@ -21,6 +21,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct, field
 
+from verification.faults.drive import marked
 from verification.soak.faults import OF_THE_SERVER, Fault, Kind, draw
 from verification.soak.figures import GIVES_BACK
 from verification.soak.place import Place, Real, Scripted
@@ -217,19 +218,10 @@ async def _look_around(story: Story, mark: str) -> None:
     """Look for processes that are left, by their mark."""
     left: list[int] = []
     for _ in range(20):
-        if not (left := list(_marked(mark))):
+        if not (left := marked(mark, MARK)):
             return
         await asyncio.sleep(0.1)
     story.wrong += [f"I9: process {pid} is left" for pid in left]
-
-
-def _marked(mark: str) -> Iterator[int]:
-    entry = f"{MARK}={mark}".encode()
-    for name in os.listdir("/proc"):  # noqa: PTH208
-        if name.isdigit():
-            with suppress(OSError):
-                if entry in Path(f"/proc/{name}/environ").read_bytes().split(b"\0"):
-                    yield int(name)
 
 
 @contextmanager
