@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from codex_runtime._sansio.discreet import Discreet, masked
+import msgspec
+import pytest
+
+from codex_runtime._sansio.discreet import Discreet, masked, without_secrets
 
 
 class Key(Discreet, frozen=True, kw_only=True):
@@ -33,3 +36,20 @@ def test_hiding_changes_no_value() -> None:
 def test_names_are_shown_where_values_are_not() -> None:
     """So that one sees what was set."""
     assert masked(["A", "B"]) == {"A": "***", "B": "***"}
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"config": {"model_providers": {"x": {"query_params": {"api-key": "canary"}}}}},
+        {"config": {"model_providers.x.http-headers": {"X": "canary"}}},
+        {"keyPath": 'mcp_servers.x."env".K', "value": "canary"},
+        {"keyPath": "mcp_servers.x. env .K", "value": "canary"},
+        {"edits": [{"keyPath": "model_providers.x.access-key", "value": "canary"}]},
+        {"env": {"K": ["canary"]}},
+    ],
+)
+def test_a_credential_is_known_by_any_spelling_of_its_name(params: dict[str, object]) -> None:
+    """The server takes them all."""
+    line = msgspec.json.encode({"method": "config/value/write", "id": 1, "params": params})
+    assert b"canary" not in without_secrets(line)

@@ -16,7 +16,7 @@ import pytest
 import codex_runtime.protocol as p
 from codex_runtime import Client, CodexError, RestartPolicy, RunProfile, RuntimeConfig
 from codex_runtime._io.spawn import ProcessSpec
-from codex_runtime._sansio.decisions import TELLING_SECRETS, without_secrets
+from codex_runtime._sansio.discreet import TELLING_SECRETS, without_secrets
 from codex_runtime.hooks import ShellHook
 from codex_runtime.journal import Journal, JournalSink
 from codex_runtime.runtime import AuditLog, Exit, JsonlSink, JsonStateStore, SignedToken, TokenFile

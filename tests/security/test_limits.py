@@ -16,7 +16,7 @@ import pytest
 
 from codex_runtime import RuntimeConfig
 from codex_runtime._io.stderr_tail import StderrTail
-from codex_runtime._sansio.decisions import without_secrets
+from codex_runtime._sansio.discreet import without_secrets
 from codex_runtime._sansio.display import evident, one_line, visible, visible_json
 from codex_runtime._sansio.envelope import Fault
 from codex_runtime._sansio.framing import LineFramer

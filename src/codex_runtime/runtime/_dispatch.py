@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
 
 from msgspec import Raw, to_builtins
 
-from codex_runtime._sansio.decisions import TELLING_SECRETS, without_secrets
+from codex_runtime._sansio.discreet import TELLING_SECRETS, without_secrets
 from codex_runtime._sansio.envelope import Envelope, JsonValue, Stamp, loads, stamp_outbound
 from codex_runtime._sansio.projection import TELLING
 from codex_runtime._sansio.turn import TO_ALL

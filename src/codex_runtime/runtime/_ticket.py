@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NoReturn, Protocol, final
 from msgspec import UNSET
 
 from codex_runtime._sansio import server_requests as rules
-from codex_runtime._sansio.decisions import is_secret
+from codex_runtime._sansio.discreet import is_secret
 from codex_runtime._sansio.server_requests import Outcome
 from codex_runtime.errors import AlreadySettledError
 from codex_runtime.runtime._answering import Answering
